@@ -1,0 +1,55 @@
+"""Stochastic gradient descent: plain, with heavy-ball momentum, with Nesterov's momentum."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+from torch.optim.sgd import sgd as torch_sgd
+
+from vaestudy.hyperparameters import Decay, NonNegative, Positive
+from vaestudy.optimizers.base import rule
+from vaestudy.registry import Source
+
+ROBBINS = Source("robbins1951stochastic", "Robbins, Herbert and Monro, Sutton", "A Stochastic Approximation Method",
+                 1951, "10.1214/aoms/1177729586")
+SUTSKEVER = Source("sutskever2013importance", "Sutskever, Ilya and Martens, James and Dahl, George and Hinton, Geoffrey",
+                   "On the Importance of Initialization and Momentum in Deep Learning", 2013)
+
+
+def _fused(theta: Tensor, g: Tensor, slots: dict[str, Tensor], t: int, h: Mapping[str, float], nesterov: bool) -> None:
+    # torch starts its buffer at the first gradient; ours starts at 0, and 0 * momentum + g is that gradient.
+    torch_sgd([theta], [g], [slots["b"] if "b" in slots else None], fused=True, weight_decay=h["weight_decay"],
+              momentum=h.get("momentum", 0.0), lr=h["lr"], dampening=0.0, nesterov=nesterov, maximize=False)
+
+
+def _plain(theta: Tensor, g: Tensor, slots: dict[str, Tensor], t: int, h: Mapping[str, float]) -> None:
+    _fused(theta, g, slots, t, h, nesterov=False)
+
+
+def _nesterov(theta: Tensor, g: Tensor, slots: dict[str, Tensor], t: int, h: Mapping[str, float]) -> None:
+    _fused(theta, g, slots, t, h, nesterov=h["momentum"] > 0)
+
+
+@rule("sgd", source=ROBBINS, kernel=_plain)
+def sgd(theta: Tensor, g: Tensor, t: Tensor, *, lr: Positive = 1e-2, weight_decay: NonNegative = 0.0
+        ) -> tuple[Tensor, ...]:
+    """Stochastic gradient descent without momentum."""
+    return (theta - lr * (g + weight_decay * theta),)
+
+
+@rule("momentum", slots=("b",), source=SUTSKEVER, kernel=_plain)
+def momentum(theta: Tensor, g: Tensor, b: Tensor, t: Tensor, *, lr: Positive = 1e-2, momentum: Decay = 0.9,
+             weight_decay: NonNegative = 0.0) -> tuple[Tensor, ...]:
+    """Stochastic gradient descent with heavy-ball momentum (torch.optim.SGD's form: the rate outside the buffer)."""
+    b = momentum * b + g + weight_decay * theta
+    return theta - lr * b, b
+
+
+@rule("nesterov", slots=("b",), source=SUTSKEVER, kernel=_nesterov)
+def nesterov(theta: Tensor, g: Tensor, b: Tensor, t: Tensor, *, lr: Positive = 1e-2, momentum: Decay = 0.9,
+             weight_decay: NonNegative = 0.0) -> tuple[Tensor, ...]:
+    """Stochastic gradient descent with Nesterov's momentum (torch.optim.SGD's form)."""
+    g = g + weight_decay * theta
+    b = momentum * b + g
+    return theta - lr * (g + momentum * b), b

@@ -1,0 +1,265 @@
+"""The truth about what runs measured: one append-only, checksummed file per attempt of a run.
+
+    <study folder>/runs/<uid>/run.json                    the plan: what the run is, written once
+    <study folder>/runs/<uid>/attempt-<k>/spool.jsonl     its k-th execution; only the highest k is believed
+
+A spool line is ``<crc32 in 8 hex digits> <json>``. A line is on disk (fsync) before anybody else sees it. A torn last
+line, all that a killed writer can leave, is dropped on reading; damage elsewhere is an error that names the line.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from vaestudy.errors import DataError, DiskError
+
+Stage = Literal["search", "confirm"]
+Outcome = Literal["done", "pruned", "diverged", "failed", "cancelled"]
+Failure = Literal["none", "diverged", "collapsed"]
+OUTCOMES: tuple[Outcome, ...] = ("done", "pruned", "diverged", "failed", "cancelled")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one run is: fixed before any work.
+
+    Attributes:
+        uid: its identity, ``seeding.uid`` of study hash, cell, trial and seed.
+        cell: ``<workload>/<method>``.
+        stage: ``search`` (a trial) or ``confirm`` (a winner under a fresh seed).
+        trial: the number of the trial within its cell; in confirm, of the winner.
+        budget: confirm only: the number of trials the winner was chosen from; 0 in search.
+        seed: the seed of the run's streams (initialisation, order, noise).
+        settings: the sampled and fixed hyperparameters by dotted key, resolved values only.
+    """
+
+    uid: str
+    cell: str
+    workload: str
+    method: str
+    stage: Stage
+    trial: int
+    seed: int
+    settings: Mapping[str, Any]
+    budget: int = 0
+
+    @property
+    def name(self) -> str:
+        """The name a person sees: ``adam #017`` or ``adam #017 seed 3``."""
+        base = f"{self.method} #{self.trial:03d}"
+        return base if self.stage == "search" else f"{base} seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a run measured at one evaluation.
+
+    Attributes:
+        step: updates done; epoch: passes done over the training set (>= 0; 0 is before training).
+        time: seconds since 1970 at which it was first measured; kept when the row is sent again.
+        metrics: scalars by name, e.g. ``val/nelbo`` in nats per example; non-finite values are left out.
+        vectors: per-dimension values by name, e.g. ``val/kl_per_dimension`` in nats.
+    """
+
+    step: int
+    epoch: int
+    time: float
+    metrics: Mapping[str, float]
+    vectors: Mapping[str, list[float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class End:
+    """How a run ended.
+
+    Attributes:
+        outcome: done, pruned (by the pruner), diverged (non-finite loss at ``step``), failed (infrastructure) or
+            cancelled.
+        failure: the failure class by rule (protocol, rule 7).
+        metrics: the summary, e.g. ``final/val_nelbo``, ``final/test_nll``; nats per example.
+        reason: one line, for failed and cancelled.
+    """
+
+    outcome: Outcome
+    step: int
+    time: float
+    failure: Failure = "none"
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """A run as its current attempt left it; ``end`` is None while it has not ended."""
+
+    run: Run
+    attempt: int
+    started: float
+    reports: tuple[Report, ...]
+    end: End | None
+
+
+class Spool:
+    """The append-only file of one attempt."""
+
+    def __init__(self, study: Path, run: Run, attempt: int, started: float):
+        self.folder = attempt_folder(study, run.uid, attempt)
+        self._last_step = -1
+        self._ended = False
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            _write_plan(study, run)
+            self._file = (self.folder / "spool.jsonl").open("ab")
+        except OSError as error:
+            raise _disk_error(error, self.folder) from error
+        self._append({"kind": "start", "attempt": attempt, "time": started})
+
+    def report(self, report: Report) -> bool:
+        """Appends a report unless its step is already there; whether it was new."""
+        if self._ended or report.step <= self._last_step:
+            return False
+        self._append({"kind": "report", **asdict(report)})
+        self._last_step = report.step
+        return True
+
+    def end(self, end: End) -> bool:
+        """Appends the end unless there is one already; whether it was new."""
+        if self._ended:
+            return False
+        self._append({"kind": "end", **asdict(end)})
+        self._ended = True
+        self._file.close()
+        return True
+
+    def close(self) -> None:
+        """Closes the file; an attempt that has not ended stays open to a later one."""
+        self._file.close()
+
+    def _append(self, event: Mapping[str, Any]) -> None:
+        payload = json.dumps(event, allow_nan=False, separators=(",", ":")).encode()
+        try:
+            self._file.write(b"%08x %s\n" % (zlib.crc32(payload), payload))
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise _disk_error(error, self.folder) from error
+
+
+def attempt_folder(study: Path, uid: str, attempt: int) -> Path:
+    """Where the k-th execution of a run leaves its outputs."""
+    return study / "runs" / uid / f"attempt-{attempt}"
+
+
+def last_attempt(study: Path, uid: str) -> int:
+    """The number of the current attempt, 0 where there is none yet (attempts count from 1)."""
+    folder = study / "runs" / uid
+    numbers = [p.name.removeprefix("attempt-") for p in folder.glob("attempt-*")] if folder.is_dir() else []
+    return max((int(n) for n in numbers if n.isdigit()), default=0)
+
+
+def read_plan(study: Path, uid: str) -> Run:
+    """The plan of a run.
+
+    Raises:
+        DataError: it is missing or damaged.
+    """
+    path = study / "runs" / uid / "run.json"
+    try:
+        return Run(**json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError) as error:
+        raise DataError(f"{path}: not a run plan: {error}") from error
+
+
+def read_run(study: Path, uid: str) -> RunRecord:
+    """A run as its current attempt left it.
+
+    Raises:
+        DataError: the plan or a line before the last is damaged.
+    """
+    attempt = last_attempt(study, uid)
+    started, reports, end = 0.0, [], None
+    for event in read_spool(attempt_folder(study, uid, attempt) / "spool.jsonl"):
+        kind = event.pop("kind")
+        if kind == "start":
+            started = event["time"]
+        elif kind == "report":
+            reports.append(Report(**event))
+        else:
+            end = End(**event)
+    return RunRecord(read_plan(study, uid), attempt, started, tuple(reports), end)
+
+
+def read_runs(study: Path) -> Iterator[RunRecord]:
+    """Every run of a study that has begun, in the order of their uids."""
+    for uid in run_uids(study):
+        if last_attempt(study, uid):
+            yield read_run(study, uid)
+
+
+def run_uids(study: Path) -> list[str]:
+    """The uids of all runs that have a plan."""
+    return sorted(path.parent.name for path in (study / "runs").glob("*/run.json"))
+
+
+def read_spool(path: Path, offset: int = 0) -> Iterator[dict[str, Any]]:
+    """The events of a spool from a byte offset on; a torn last line is dropped.
+
+    Raises:
+        DataError: a line other than the last is damaged.
+    """
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        file.seek(offset)
+        lines = file.read().split(b"\n")
+    tail = lines.pop()
+    for number, line in enumerate(lines, start=1):
+        event = _parse(line)
+        if event is None:
+            if number == len(lines) and not tail:
+                return
+            raise DataError(f"{path}:{number}: damaged line; the run's checkpoint can send it again: resume the study")
+        yield event
+
+
+def _parse(line: bytes) -> dict[str, Any] | None:
+    checksum, _, payload = line.partition(b" ")
+    if checksum != b"%08x" % zlib.crc32(payload):
+        return None
+    return cast(dict[str, Any], json.loads(payload))
+
+
+def _write_plan(study: Path, run: Run) -> None:
+    path = study / "runs" / run.uid / "run.json"
+    if path.exists():
+        return
+    write_atomically(path, json.dumps(asdict(run), indent=1, allow_nan=False))
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Writes a whole file or nothing: a temporary file, fsync, rename.
+
+    Raises:
+        DiskError: the disk is full or cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise _disk_error(error, path) from error
+
+
+def _disk_error(error: OSError, path: Path) -> DiskError:
+    return DiskError(f"cannot write {path}: {error.strerror or error}; free space or name another folder under storage.results")

@@ -1,0 +1,234 @@
+"""The study file as frozen models: every key, its type and its default. Laws across keys are in ``laws.py``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Scalar = bool | int | float | str
+
+
+class Frozen(BaseModel):
+    """Unknown keys are errors, nothing is coerced from words, nothing changes after loading."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Component(Frozen):
+    """A registered component by name, with its hyperparameters as further keys."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True, allow_inf_nan=False)
+
+    name: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The hyperparameters given in the file."""
+        extra = self.model_extra or {}
+        return {key: tuple(v) if isinstance(v, list) else v for key, v in extra.items()}
+
+
+class Data(Frozen):
+    """A data set, how it is split and how it is made binary."""
+
+    name: str
+    binarize: Literal["none", "static", "dynamic"] = "none"
+    seed: Seed = 0
+    validation: int = Field(ge=1, description="examples set aside from the training part for validation")
+    limit: int | None = Field(default=None, ge=2, description="use only this many training examples")
+
+
+class Workload(Frozen):
+    """Data, model, likelihood and batch size: the task that methods are compared on."""
+
+    data: Data
+    model: Component
+    likelihood: Component
+    batch_size: int = Field(ge=1)
+
+
+class Beta(Frozen):
+    """KL annealing: beta(t) from ``start`` to ``end`` over a share of training."""
+
+    schedule: str = "constant"
+    start: float = Field(default=0.0, ge=0.0)
+    end: float = Field(default=1.0, ge=0.0)
+    over: Share = 0.25
+    cycles: int = Field(default=4, ge=1)
+
+
+class FreeBits(Frozen):
+    """Free bits: the rate below which a unit's KL costs nothing."""
+
+    nats: float = Field(default=0.0, ge=0.0)
+    per: Literal["dimension", "group", "total"] = "dimension"
+    groups: int = Field(default=4, ge=1)
+    average: Literal["batch", "example"] = "batch"
+
+
+class Phase(Frozen):
+    """One stage of training: its share of the updates, its beta (else the schedule's), what is frozen in it."""
+
+    name: Name
+    share: Share | None = Field(default=None, description="the last stage may leave it out: it takes the rest")
+    beta: float | None = Field(default=None, ge=0.0)
+    freeze: Literal["none", "encoder", "decoder"] = "none"
+
+
+class Train(Frozen):
+    """How a run trains; the same for every method unless a method's ``train`` says otherwise."""
+
+    epochs: int = Field(ge=1)
+    evaluate_every: int = Field(default=1, ge=1, description="epochs between evaluations")
+    beta: Beta = Beta()
+    free_bits: FreeBits = FreeBits()
+    stages: tuple[Phase, ...] = ()
+    schedule: str = Field(default="constant", description="of the learning rate, from its value to ``final_lr_ratio`` of it")
+    final_lr_ratio: Share = 0.0
+    warmup: Share = 0.0
+    clip_norm: float | None = Field(default=None, gt=0.0, description="per-run bound on the gradient's Euclidean norm")
+    decoder_lr_ratio: float = Field(default=1.0, gt=0.0, description="the decoder's learning rate over the encoder's")
+    precision: Literal["fp32"] = "fp32"
+
+
+class Range(Frozen):
+    """A searched range: exactly one of ``log``, ``uniform``, ``int``, ``choice``; ``when`` makes it conditional."""
+
+    log: tuple[float, float] | None = None
+    uniform: tuple[float, float] | None = None
+    int_: tuple[int, int] | None = Field(default=None, alias="int")
+    choice: tuple[Scalar, ...] | None = Field(default=None, min_length=1)
+    when: dict[str, Scalar | tuple[Scalar, ...]] | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Range:
+        kinds = [self.log, self.uniform, self.int_, self.choice]
+        if sum(kind is not None for kind in kinds) != 1:
+            raise ValueError("expected one of {log: [lo, hi]}, {uniform: [lo, hi]}, {int: [lo, hi]}, {choice: [...]}")
+        for bounds in (self.log, self.uniform, self.int_):
+            if bounds is not None and bounds[0] >= bounds[1]:
+                raise ValueError(f"the low end {bounds[0]} is not below the high end {bounds[1]}")
+        if self.log is not None and self.log[0] <= 0:
+            raise ValueError(f"a log range starts above 0, got {self.log[0]}; nearest valid: a small positive number")
+        return self
+
+    @property
+    def bounds(self) -> tuple[float, float] | None:
+        """Low and high end, or None for a choice."""
+        return self.log or self.uniform or self.int_
+
+
+class Method(Frozen):
+    """One arm: an optimizer with fixed and searched hyperparameters.
+
+    ``fixed`` and ``search`` take the optimizer's own hyperparameters (``one_minus_x`` for a decay ``x``) and any
+    ``train.`` path; ``schedule``, ``warmup``, ``clip_norm``, ``decoder.lr_ratio`` are short for theirs.
+    """
+
+    optimizer: str
+    fixed: dict[str, Scalar] = {}
+    search: dict[str, Range] = {}
+
+
+class Sampler(Frozen):
+    """Who proposes settings."""
+
+    name: Literal["random", "sobol", "tpe", "gp"] = "random"
+
+
+class Pruner(Frozen):
+    """Who stops trials early, judged by the validation ELBO at beta = 1 only."""
+
+    name: Literal["none", "asha", "hyperband", "median"] = "none"
+    grace: int = Field(default=1, ge=1, description="epochs that every trial may train; never less than the annealing ramp")
+    factor: int = Field(default=3, ge=2)
+
+
+class Search(Frozen):
+    """How settings are sought."""
+
+    allocation: Literal["per_method", "joint"] = "per_method"
+    trials: int = Field(ge=1, description="per cell; joint: per workload")
+    sampler: Sampler = Sampler()
+    pruner: Pruner = Pruner()
+
+
+class Confirm(Frozen):
+    """How winners are confirmed: fresh seeds, test split."""
+
+    budgets: tuple[Annotated[int, Field(ge=1)], ...] | None = Field(
+        default=None, min_length=1, description="confirm the best of the first n trials for each n; default: all trials"
+    )
+    seeds: int = Field(default=10, ge=0)
+    iwae_samples: int = Field(default=500, ge=1, description="K of the importance-weighted bound on the test NLL")
+
+
+class Resources(Frozen):
+    """What each worker gets, and how many trials it trains together."""
+
+    cpus: float = Field(default=1.0, gt=0.0, description="per worker")
+    gpus: float = Field(default=0.0, ge=0.0, description="per worker; a fraction shares a device")
+    workers: int | None = Field(default=None, ge=1, description="at most this many at once; default: as fit")
+    population: int = Field(default=1, ge=1, description="trials trained together in one worker (K)")
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+
+class Budget(Frozen):
+    """What the study may use."""
+
+    wall_clock: str | None = Field(default=None, pattern=r"^\d+(\.\d+)?(s|m|h|d)$")
+    retries: int = Field(default=2, ge=0, description="real failures forgiven per trial")
+    checkpoint_seconds: float = Field(default=15.0, ge=0.0, description="least time between a run's checkpoints")
+    max_failed_share: Share = Field(default=0.5, description="exit 6 where more of the runs fail (infrastructure)")
+
+
+class Storage(Frozen):
+    """Where results and trials are kept."""
+
+    results: str = "./results"
+    optuna: str = Field(default="sqlite", description="sqlite, or the NAME of a credential that holds a PostgreSQL address")
+
+
+class Tracking(Frozen):
+    """Where MLflow shows the study."""
+
+    mlflow: str = Field(default="sqlite", description="sqlite, none, an http(s) address, or the NAME of a credential")
+    tags: dict[str, str] = {}
+    figures: bool = True
+
+
+class ReportOptions(Frozen):
+    """What reports say and how."""
+
+    baseline: str | None = None
+    formats: tuple[Literal["csv", "parquet", "md", "tex", "html"], ...] = ("csv", "parquet", "md", "tex", "html")
+
+
+class Study(Frozen):
+    """A whole experiment."""
+
+    version: Literal[1]
+    name: Name
+    description: str = ""
+    seed: Seed = 0
+    workloads: dict[Name, Workload] = Field(min_length=1)
+    train: Train
+    methods: dict[Name, Method] = Field(min_length=1)
+    shared_search: dict[str, Range] = {}
+    search: Search
+    confirm: Confirm = Confirm()
+    resources: Resources = Resources()
+    budget: Budget = Budget()
+    storage: Storage = Storage()
+    tracking: Tracking = Tracking()
+    report: ReportOptions = ReportOptions()
+    plugins: tuple[str, ...] = ()

@@ -1,0 +1,161 @@
+"""From a study file's ranges and a sampler's draws to one run's settings, every value written out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from vaestudy.optimizers import optimizers
+from vaestudy.schedules import ramp_end, schedules
+from vaestudy.spec.models import Frozen, Range, Scalar, Study, Train
+
+TRAIN_SIZE = "train_size"
+"""A fixed value that stands for the number of training examples of the workload."""
+
+SHORT = {
+    "schedule": "train.schedule", "final_lr_ratio": "train.final_lr_ratio", "warmup": "train.warmup",
+    "clip_norm": "train.clip_norm", "decoder.lr_ratio": "train.decoder_lr_ratio",
+}
+"""Short keys of a method and the path each stands for."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A workload under a method: what is searched and confirmed on its own."""
+
+    workload: str
+    method: str
+
+    @property
+    def key(self) -> str:
+        return f"{self.workload}/{self.method}"
+
+
+class Settings(Frozen):
+    """One run's settings: the optimizer with every hyperparameter, and its training with every value."""
+
+    optimizer: str
+    hyperparameters: dict[str, Scalar | None]
+    train: Train
+
+    def flat(self) -> dict[str, Any]:
+        """All values by short key: ``lr``, ``momentum``, ``schedule``, ``beta.over``, ``stages.warm.share`` ..."""
+        train = self.train.model_dump(exclude={"stages", "beta", "free_bits", "epochs", "evaluate_every", "precision"})
+        nested = {
+            **{f"beta.{key}": value for key, value in self.train.beta.model_dump().items()},
+            **{f"free_bits.{key}": value for key, value in self.train.free_bits.model_dump().items()},
+            **{f"stages.{p.name}.{key}": value for p in self.train.stages
+               for key, value in p.model_dump(exclude={"name"}).items()},
+        }
+        return {"optimizer": self.optimizer, **self.hyperparameters, **train, **nested}
+
+
+def cells(study: Study) -> list[Cell]:
+    """Every workload under every method, in the order of the file."""
+    return [Cell(workload, method) for workload in study.workloads for method in study.methods]
+
+
+def space(study: Study, method: str) -> dict[str, Range]:
+    """What is searched for a method, conditions after what they depend on.
+
+    Raises:
+        ValueError: conditions form a circle.
+    """
+    waiting = {**study.methods[method].search, **study.shared_search}
+    ordered: dict[str, Range] = {}
+    while waiting:
+        ready = [key for key, entry in waiting.items() if not set(entry.when or {}) & set(waiting)]
+        if not ready:
+            raise ValueError(f"conditions of {', '.join(waiting)} form a circle")
+        ordered |= {key: waiting.pop(key) for key in ready}
+    return ordered
+
+
+def applies(entry: Range, drawn: Mapping[str, Any]) -> bool:
+    """Whether a range's condition holds for what has been drawn so far."""
+    return all(
+        key in drawn and drawn[key] in (wanted if isinstance(wanted, tuple) else (wanted,))
+        for key, wanted in (entry.when or {}).items()
+    )
+
+
+def canonical(key: str) -> str:
+    """The short key under which a searched key appears in ``Settings.flat``."""
+    return SHORT.get(key, key).removeprefix("train.").removeprefix("one_minus_")
+
+
+def resolve(study: Study, method: str, drawn: Mapping[str, Any], train_size: int) -> Settings:
+    """The settings of a run: published defaults, overlaid by ``fixed``, overlaid by what was drawn.
+
+    A stage whose share is 0 is left out. ``train_size`` replaces the word of that name.
+
+    Raises:
+        ValueError: a value is illegal (the study file's checks find these first).
+    """
+    arm = study.methods[method]
+    schema = optimizers.find(arm.optimizer).hyperparameters
+    values: dict[str, Any] = {name: entry.default for name, entry in schema.items()}
+    train = study.train.model_dump()
+    for key, value in {**arm.fixed, **drawn}.items():
+        value = train_size if value == TRAIN_SIZE else value
+        path = SHORT.get(key, key)
+        if path.startswith("train."):
+            _set(train, path.removeprefix("train.").split("."), value)
+        elif key.startswith("one_minus_") and key not in schema:
+            values[key.removeprefix("one_minus_")] = 1 - value
+        else:
+            values[key] = value
+    train["stages"] = tuple(stage for stage in train["stages"] if stage["share"] != 0)
+    for name, value in values.items():
+        problem = schema[name].problem(value) if name in schema else f"not a hyperparameter of {arm.optimizer}"
+        if problem:
+            raise ValueError(f"methods.{method}: {name}: {problem}")
+    return Settings(optimizer=arm.optimizer, hyperparameters=values, train=Train.model_validate(train))
+
+
+def _set(tree: dict[str, Any], path: list[str], value: Any) -> None:
+    node: Any = tree
+    for part in path[:-1]:
+        node = next(stage for stage in node if stage["name"] == part) if isinstance(node, (list, tuple)) else node[part]
+    node[path[-1]] = value
+
+
+def first_rung(study: Study) -> int:
+    """The first epoch at which a trial may be pruned: after ``grace`` and after every possible annealing ramp.
+
+    It is one number for all methods, so that all are judged at equal shares of training.
+    """
+    share = max((_latest_ramp_end(study, method) for method in study.methods), default=0.0)
+    ramp = -(-study.train.epochs * share // 1)
+    return min(max(study.search.pruner.grace, int(ramp)), study.train.epochs)
+
+
+def _latest_ramp_end(study: Study, method: str) -> float:
+    entries = space(study, method)
+    fixed = study.methods[method].fixed
+    beta = study.train.beta
+
+    def candidates(key: str, given: Any) -> list[Any]:
+        path = f"train.beta.{key}"
+        if path in entries:
+            entry = entries[path]
+            return list(entry.choice) if entry.choice else list(entry.bounds or ())
+        return [fixed.get(path, given)]
+
+    ends = [
+        ramp_end(name, over=over, cycles=cycles)
+        for name in candidates("schedule", beta.schedule) if name in schedules
+        for over in candidates("over", beta.over)
+        for cycles in candidates("cycles", beta.cycles)
+    ]
+    stages = sum(_largest(entries, fixed, f"train.stages.{s.name}.share", s.share or 0.0)
+                 for s in study.train.stages if s.beta is not None)
+    return min(max(*ends, stages), 1.0)
+
+
+def _largest(entries: Mapping[str, Range], fixed: Mapping[str, Any], path: str, given: float) -> float:
+    if path not in entries:
+        return float(fixed.get(path, given))
+    entry = entries[path]
+    return max(float(v) for v in (entry.choice or entry.bounds or (0.0,)))
