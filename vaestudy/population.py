@@ -1,0 +1,256 @@
+"""K members trained together on one device; K = 1 is the ordinary case, not a special one.
+
+Parameters are one matrix ``[K, P]``; the model runs batched layers over the member axis; rows never meet, so a member
+at NaN leaves the others bitwise unchanged, and a member alone equals the same member among K.
+
+Letters: K members, P parameters, B batch, D pixels, Z latent dimensions, S updates of a stretch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vaestudy.data import Examples
+from vaestudy.distributions import Likelihood
+from vaestudy.models import Model
+from vaestudy.objectives import FreeBits, FreeBitsTable, gaussian_rate, reparameterise
+from vaestudy.optimizers import Optimizer
+from vaestudy.optimizers.base import Row
+from vaestudy.params import PARTS
+from vaestudy.seeding import Noise, Stream, mix, permutation
+from vaestudy.spec import Settings
+from vaestudy.timeline import Timeline
+
+
+@dataclass(frozen=True)
+class Task:
+    """What every member of a population shares: data on the device, model, likelihood, batch size."""
+
+    examples: Examples
+    model: Model
+    likelihood: Likelihood
+    batch_size: int
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Updates in an epoch; the examples left over after the last whole batch wait for the next shuffle."""
+        return len(self.examples.train) // self.batch_size
+
+
+@dataclass
+class Member:
+    """One row of a population: who it is and how far it has come.
+
+    Attributes:
+        steps: updates done. grad_evals: backward passes paid. diverged_at: the first update (1-based) whose loss was
+            not finite, or None.
+    """
+
+    seed: int
+    settings: Settings
+    timeline: Timeline
+    steps: int = 0
+    grad_evals: int = 0
+    diverged_at: int | None = None
+
+
+class Population:
+    """The members, their parameters and their optimizer's state."""
+
+    def __init__(self, task: Task, optimizer: Optimizer, dtype: torch.dtype = torch.float32):
+        self.task = task
+        self.members: list[Member] = []
+        self._optimizer = optimizer
+        self._dtype = dtype
+        self._params = torch.empty(0, task.model.layout.width, device=task.device, dtype=dtype)
+        self._state: Any = None
+
+    def add(self, member: Member, saved: Row | None = None) -> None:
+        """Appends a member: at its initialisation, or as ``save`` left it."""
+        if saved is None:
+            generator = torch.Generator().manual_seed(mix(member.seed, Stream.INIT.name, 0))
+            params = self.task.model.layout.initial(generator, self._dtype)[None].to(self.task.device)
+            hparams = _columns([member], self._dtype, self.task.device)
+            row = self._optimizer.get_row(self._optimizer.init(params, hparams), 0)
+        else:
+            params, row = saved["params"][None].to(self.task.device), saved["optimizer"]
+            member.steps, member.grad_evals = saved["steps"], saved["grad_evals"]
+        rows = [self._optimizer.get_row(self._state, k) for k in range(len(self.members))]
+        self._params = torch.cat([self._params, params])
+        self._state = self._optimizer.put_rows([*rows, row])
+        self.members.append(member)
+
+    def remove(self, k: int) -> None:
+        """Drops member k; the others' rows move up unchanged."""
+        keep = [i for i in range(len(self.members)) if i != k]
+        rows = [self._optimizer.get_row(self._state, i) for i in keep]
+        self._params = self._params[keep]
+        self._state = self._optimizer.put_rows(rows) if rows else None
+        del self.members[k]
+
+    def save(self, k: int) -> Row:
+        """Member k as tensors and numbers, on the CPU; ``add`` takes it back bit for bit."""
+        member = self.members[k]
+        return {
+            "params": self._params[k].cpu().clone(), "optimizer": self._optimizer.get_row(self._state, k),
+            "steps": member.steps, "grad_evals": member.grad_evals,
+        }
+
+    def eval_params(self) -> dict[str, Tensor]:
+        """Named parameters to evaluate at, each ``[K, *shape]``."""
+        return self.task.model.layout.views(self._optimizer.eval_params(self._params, self._state))
+
+    def train(self, steps: int) -> Tensor:
+        """Every member makes ``steps`` updates; the training losses ``[K, S]``, nats per example.
+
+        A member whose loss is not finite is marked ``diverged_at``; the others go on undisturbed.
+        """
+        losses = []
+        left = steps
+        while left > 0:
+            count = min(left, *(self._to_epoch_end(member) for member in self.members))
+            losses.append(self._stretch(count))
+            left -= count
+        return torch.cat(losses, dim=1)
+
+    def _to_epoch_end(self, member: Member) -> int:
+        return self.task.steps_per_epoch - member.steps % self.task.steps_per_epoch
+
+    def _stretch(self, count: int) -> Tensor:
+        """``count`` updates within one epoch of every member."""
+        stretch = _Stretch(self.task, self.members, count, self._dtype)
+        losses = torch.empty(count, len(self.members), device=self.task.device, dtype=self._dtype)
+        for i in range(count):
+            self._params, self._state, losses[i] = stretch.update(i, self._optimizer, self._params, self._state)
+        finite = torch.isfinite(losses).cpu()
+        for k, member in enumerate(self.members):
+            if member.diverged_at is None and not finite[:, k].all():
+                member.diverged_at = member.steps + 1 + int(finite[:, k].logical_not().nonzero()[0])
+            member.steps += count
+            member.grad_evals += stretch.grad_evals
+        return losses.T.cpu()
+
+
+class _Stretch:
+    """The updates of a stretch: everything that depends on progress is tabulated before the first."""
+
+    def __init__(self, task: Task, members: Sequence[Member], count: int, dtype: torch.dtype):
+        self.grad_evals = 0
+        self._task, self._dtype = task, dtype
+        self._starts = [member.steps for member in members]
+        self._noise = Noise([member.seed for member in members], task.device)
+        self._rows = torch.stack([_batches(task, member, count) for member in members], dim=1).to(task.device)
+        moments = [member.timeline.at(member.steps, count) for member in members]
+        self._lr = torch.stack([m.lr for m in moments], dim=1).to(task.device, dtype)
+        self._beta = torch.stack([m.beta for m in moments], dim=1).to(task.device, dtype)
+        self._frozen = torch.stack([m.frozen for m in moments], dim=1).tolist()
+        self._hparams = _columns(members, dtype, task.device)
+        self._ratio = _part_ratios(task, members, dtype)
+        self._clip = _clip_norms(members, dtype, task.device)
+        self._free_bits = FreeBitsTable(
+            [FreeBits(**m.settings.train.free_bits.model_dump()) for m in members], task.model.latent_dim, self._lr
+        )
+
+    def update(self, i: int, optimizer: Optimizer, params: Tensor, state: Any) -> tuple[Tensor, Any, Tensor]:
+        """Update ``i`` of the stretch: new parameters, new state, losses ``[K]``."""
+        steps = [start + i for start in self._starts]
+        x, eps = self._batch(i, steps)
+        beta = self._beta[i]
+        frozen = self._frozen_columns(i, params)
+
+        def grad_fn(at: Tensor) -> tuple[Tensor, Tensor]:
+            self.grad_evals += 1
+            grads, loss = self._gradients(at, x, eps, beta)
+            if frozen is not None:
+                grads.masked_fill_(frozen, 0.0)
+            return self._clipped(grads), loss
+
+        lr = self._lr[i, :, None] if self._ratio is None else self._lr[i, :, None] * self._ratio
+        before = params.clone() if frozen is not None else params
+        params, state, loss = optimizer.step(
+            grad_fn, params, state, {**self._hparams, "lr": lr},
+            lambda: self._noise.normal(Stream.WEIGHTS, steps, params.shape[1], dtype=self._dtype),
+        )
+        return (params if frozen is None else torch.where(frozen, before, params)), state, loss
+
+    def _batch(self, i: int, steps: Sequence[int]) -> tuple[Tensor, Tensor]:
+        rows = self._rows[i]
+        x = self._task.examples.train.index_select(0, rows.reshape(-1)).view(*rows.shape, -1)
+        if self._task.examples.dynamic:
+            u = self._noise.uniform(Stream.BINARIZE, steps, *x.shape[1:], dtype=x.dtype)
+            x = torch.lt(u, x, out=u)
+        eps = self._noise.normal(
+            Stream.LATENT, steps, rows.shape[1], self._task.model.latent_dim, dtype=self._dtype
+        )
+        return x, eps
+
+    def _gradients(self, at: Tensor, x: Tensor, eps: Tensor, beta: Tensor) -> tuple[Tensor, Tensor]:
+        layout = self._task.model.layout
+        leaves = {name: view.detach().requires_grad_() for name, view in layout.views(at).items()}
+        loss = self._loss(leaves, x, eps, beta)
+        grads = torch.autograd.grad(loss.sum(), list(leaves.values()))
+        return layout.pack(dict(zip(leaves, grads, strict=True)), torch.zeros_like(at)), loss.detach()
+
+    def _loss(self, params: dict[str, Tensor], x: Tensor, eps: Tensor, beta: Tensor) -> Tensor:
+        """Distortion + beta * rate with free bits, ``[K]``, nats per example."""
+        mu, logvar = self._task.model.encode(params, x)
+        output = self._task.model.decode(params, reparameterise(mu, logvar, eps))
+        distortion = self._task.likelihood.distortion(output, x).mean(-1)
+        return distortion + beta * self._free_bits.rate(gaussian_rate(mu, logvar))
+
+    def _clipped(self, grads: Tensor) -> Tensor:
+        if self._clip is None:
+            return grads
+        norm = grads.norm(dim=1, keepdim=True)
+        return grads * torch.clamp(self._clip / norm, max=1.0)
+
+    def _frozen_columns(self, i: int, params: Tensor) -> Tensor | None:
+        codes = self._frozen[i]
+        if all(code < 0 for code in codes):
+            return None
+        mask = torch.zeros_like(params, dtype=torch.bool)
+        for k, code in enumerate(codes):
+            if code >= 0:
+                mask[k, self._task.model.layout.columns(PARTS[code])] = True
+        return mask
+
+
+def _batches(task: Task, member: Member, count: int) -> Tensor:
+    """The rows of a member's next ``count`` batches, all in one epoch, ``[S, B]``."""
+    epoch, first = divmod(member.steps, task.steps_per_epoch)
+    order = permutation(member.seed, epoch, len(task.examples.train))
+    start = first * task.batch_size
+    return order[start : start + count * task.batch_size].view(count, task.batch_size)
+
+
+def _columns(members: Sequence[Member], dtype: torch.dtype, device: torch.device) -> dict[str, Tensor]:
+    """Each numeric hyperparameter of the members as ``[K, 1]``."""
+    return {
+        name: torch.tensor([[float(m.settings.hyperparameters[name] or 0)] for m in members], dtype=dtype, device=device)
+        for name in members[0].settings.hyperparameters
+    }
+
+
+def _part_ratios(task: Task, members: Sequence[Member], dtype: torch.dtype) -> Tensor | None:
+    """The learning rate of each column over the encoder's, ``[K, P]``; None where all are 1."""
+    ratios = [member.settings.train.decoder_lr_ratio for member in members]
+    if all(ratio == 1 for ratio in ratios):
+        return None
+    table = torch.ones(len(members), task.model.layout.width, dtype=dtype, device=task.device)
+    table[:, task.model.layout.columns("decoder")] = torch.tensor(ratios, dtype=dtype, device=task.device)[:, None]
+    return table
+
+
+def _clip_norms(members: Sequence[Member], dtype: torch.dtype, device: torch.device) -> Tensor | None:
+    """The members' bounds on the gradient norm, ``[K, 1]``; None where there are none."""
+    norms = [member.settings.train.clip_norm for member in members]
+    if all(norm is None for norm in norms):
+        return None
+    values = [[float("inf") if norm is None else norm] for norm in norms]
+    return torch.tensor(values, dtype=dtype, device=device)
