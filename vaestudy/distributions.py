@@ -48,7 +48,7 @@ class Bernoulli:
     binary: bool = True
 
     def distortion(self, output: Tensor, x: Tensor) -> Tensor:
-        return F.binary_cross_entropy_with_logits(output, x, reduction="none").sum(-1)
+        return F.binary_cross_entropy_with_logits(output, x.expand_as(output), reduction="none").sum(-1)
 
     def mean(self, output: Tensor) -> Tensor:
         return torch.sigmoid(output)

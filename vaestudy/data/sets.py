@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from sklearn.datasets import load_digits
 
 from vaestudy.data.base import DataSet, Images, RemoteFile, data_set
 from vaestudy.data.idx import read_idx
@@ -27,6 +26,8 @@ DIGITS_TEST = 297
 
 def read_digits(part: str, folder: Path) -> Images:
     """1,797 handwritten digits of 8x8 pixels, bundled with scikit-learn; the last 297 of a fixed shuffle are the test."""
+    from sklearn.datasets import load_digits  # a second to import, and only this data set needs it
+
     images = load_digits().data.astype(np.uint8)
     images = images[numpy_generator(0, Stream.SPLIT).permutation(len(images))]
     return images[-DIGITS_TEST:] if part == "test" else images[:-DIGITS_TEST]

@@ -1,0 +1,197 @@
+"""The trainer: admits runs to a population, trains them to the next evaluation, judges them. Knows nothing of who asks.
+
+    trainer.admit(uid, seed, settings)
+    while trainer.uids:
+        for progress in trainer.run():
+            ...                           # progress.reports, progress.outcome
+            trainer.evict(progress.uid)   # once it has ended, or somebody has decided against it
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from torch import Tensor
+
+from vaestudy.evaluation import Evaluator, Pictures, Score, pictures
+from vaestudy.metrics import failure_class
+from vaestudy.optimizers import optimizers
+from vaestudy.population import Member, Population, Task
+from vaestudy.records import End, Report
+from vaestudy.spec import Settings
+from vaestudy.timeline import Timeline
+
+SHOWN = 16
+"""Validation images that are kept as reconstructions."""
+
+
+@dataclass
+class Track:
+    """What the trainer remembers of one run beside its row of parameters."""
+
+    uid: str
+    history: list[Report] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What one call of ``run`` brought for one run: new reports, and how it ended if it did."""
+
+    uid: str
+    reports: tuple[Report, ...]
+    outcome: Literal["done", "diverged"] | None
+
+
+class Trainer:
+    """Trains runs of one cell together: one task, one optimizer, settings of their own."""
+
+    def __init__(self, task: Task, optimizer: str, evaluation_seed: int):
+        self._task = task
+        self._population = Population(task, optimizers.find(optimizer).component(task.model.layout))
+        self._evaluator = Evaluator(task, task.examples.validation, evaluation_seed)
+        self._evaluation_seed = evaluation_seed
+        self._tracks: list[Track] = []
+        self._trivial = self._evaluator.trivial
+
+    @property
+    def uids(self) -> list[str]:
+        """The runs in training, by row."""
+        return [track.uid for track in self._tracks]
+
+    def admit(self, uid: str, seed: int, settings: Settings, saved: dict[str, Any] | None = None) -> None:
+        """Takes a run in: from its start, or as ``state_dict`` left it."""
+        member = Member(seed, settings, Timeline(settings, self._total(settings)))
+        self._population.add(member, saved["row"] if saved else None)
+        history = [Report(**report) for report in saved["history"]] if saved else []
+        self._tracks.append(Track(uid, history, saved["seconds"] if saved else 0.0))
+
+    def evict(self, uid: str) -> None:
+        """Lets a run go; the others stay as they are."""
+        k = self._row(uid)
+        self._population.remove(k)
+        del self._tracks[k]
+
+    def history(self, uid: str) -> tuple[Report, ...]:
+        """Every report of a run so far."""
+        return tuple(self._tracks[self._row(uid)].history)
+
+    def state_dict(self, uid: str) -> dict[str, Any]:
+        """A run as tensors, numbers and containers of them, its whole history included."""
+        track = self._tracks[self._row(uid)]
+        return {
+            "row": self._population.save(self._row(uid)),
+            "history": [asdict(report) for report in track.history],
+            "seconds": track.seconds,
+        }
+
+    def run(self) -> list[Progress]:
+        """Trains every run to the nearest evaluation that any of them has due, and judges those that have one due.
+
+        The first call judges new runs before their first update (epoch 0).
+        """
+        fresh = [not track.history for track in self._tracks]
+        begun = dict(zip(self.uids, self._judge(fresh), strict=True))
+        steps = min(self._to_evaluation(member) for member in self._population.members)
+        start = time.perf_counter()
+        losses = self._population.train(steps).nanmean(dim=1)
+        seconds = time.perf_counter() - start
+        for track in self._tracks:
+            track.seconds += seconds
+        due = [self._is_due(member) for member in self._population.members]
+        ended = zip(self._tracks, self._population.members, self._judge(due, losses), strict=True)
+        return [
+            Progress(track.uid, begun[track.uid] + reports, self._outcome(member)) for track, member, reports in ended
+        ]
+
+    def end(self, uid: str, outcome: Literal["done", "diverged"], extra: dict[str, float]) -> End:
+        """The end of a run, its failure class and its summary, from its history."""
+        k = self._row(uid)
+        track, member = self._tracks[k], self._population.members[k]
+        reached = [report for report in track.history if "val/nelbo" in report.metrics]
+        last, best = reached[-1], min(reached, key=lambda report: report.metrics["val/nelbo"])
+        initial = reached[0].metrics["val/nelbo"]
+        failure = failure_class(
+            nelbo=last.metrics["val/nelbo"], initial=initial, trivial=self._trivial,
+            kl=last.metrics["val/kl"], active=last.metrics["val/active_units"],
+        )
+        summary = {
+            "final/val_nelbo": last.metrics["val/nelbo"], "final/best_val_nelbo": best.metrics["val/nelbo"],
+            "final/best_epoch": best.epoch, "final/epochs": last.epoch, "final/grad_evals": member.grad_evals,
+            "final/train_seconds": track.seconds, "final/l_init": initial, "final/l_trivial": self._trivial, **extra,
+        }
+        if outcome == "diverged":
+            del summary["final/val_nelbo"]
+            return End("diverged", member.diverged_at or member.steps, time.time(), "diverged", summary,
+                       f"loss not finite at update {member.diverged_at or member.steps}")
+        return End("done", member.steps, time.time(), failure, summary)
+
+    def test(self, uid: str, x: Tensor, iwae_samples: int) -> dict[str, float]:
+        """The scores of a run on test examples ``[N, D]``; ``final/test_nll`` is the IWAE-K bound."""
+        params = self._params_of(uid)
+        evaluator = Evaluator(self._task, x, self._evaluation_seed)
+        score = evaluator.scores(params)[0]
+        return {
+            "final/test_nelbo": score.nelbo, "final/test_rec": score.distortion, "final/test_kl": score.kl,
+            "final/test_active_units": float(score.active_units), "final/test_nll": evaluator.nll(params, iwae_samples),
+            "final/test_l_trivial": evaluator.trivial,
+        }
+
+    def pictures(self, uid: str) -> Pictures:
+        """Reconstructions of the first validation images, and prior samples."""
+        shown = self._task.examples.validation[:SHOWN]
+        return pictures(self._task, self._params_of(uid), shown, self._evaluation_seed)
+
+    def _judge(self, wanted: list[bool], losses: Tensor | None = None) -> list[tuple[Report, ...]]:
+        if not any(wanted):
+            return [()] * len(wanted)
+        scores = self._evaluator.scores(self._population.eval_params())
+        reports: list[tuple[Report, ...]] = []
+        for k, (track, score) in enumerate(zip(self._tracks, scores, strict=True)):
+            made = (self._report(k, score, None if losses is None else float(losses[k])),) if wanted[k] else ()
+            track.history.extend(made)
+            reports.append(made)
+        return reports
+
+    def _report(self, k: int, score: Score, loss: float | None) -> Report:
+        member, track = self._population.members[k], self._tracks[k]
+        metrics = {
+            "val/nelbo": score.nelbo, "val/rec": score.distortion, "val/kl": score.kl,
+            "val/active_units": float(score.active_units), "time/seconds": track.seconds,
+            "cost/grad_evals": float(member.grad_evals), "cost/examples": float(member.steps * self._task.batch_size),
+        }
+        if loss is not None:
+            now = member.timeline.at(member.steps - 1, 1)
+            metrics |= {"train/loss": loss, "train/beta": float(now.beta), "train/lr": float(now.lr)}
+        finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
+        vectors = {"val/kl_per_dimension": score.kl_per_dimension} if all(map(math.isfinite, score.kl_per_dimension)) else {}
+        return Report(member.steps, member.steps // self._task.steps_per_epoch, time.time(), finite, vectors)
+
+    def _outcome(self, member: Member) -> Literal["done", "diverged"] | None:
+        if member.diverged_at is not None:
+            return "diverged"
+        if member.steps < self._total(member.settings):
+            return None
+        track = self._tracks[self._population.members.index(member)]
+        return "done" if "val/nelbo" in track.history[-1].metrics else "diverged"
+
+    def _total(self, settings: Settings) -> int:
+        return settings.train.epochs * self._task.steps_per_epoch
+
+    def _to_evaluation(self, member: Member) -> int:
+        interval = member.settings.train.evaluate_every * self._task.steps_per_epoch
+        return min(interval - member.steps % interval, self._total(member.settings) - member.steps)
+
+    def _is_due(self, member: Member) -> bool:
+        interval = member.settings.train.evaluate_every * self._task.steps_per_epoch
+        return member.steps % interval == 0 or member.steps == self._total(member.settings)
+
+    def _params_of(self, uid: str) -> dict[str, Tensor]:
+        k = self._row(uid)
+        return {name: tensor[k : k + 1] for name, tensor in self._population.eval_params().items()}
+
+    def _row(self, uid: str) -> int:
+        return self.uids.index(uid)
