@@ -56,6 +56,14 @@ class DiskError(VaestudyError):
     exit_code = 74
 
 
+class InterruptedStudyError(VaestudyError):
+    """The study was stopped after saving: exit 128 + the signal's number (130 for Ctrl-C, 143 for SIGTERM)."""
+
+    def __init__(self, message: str, signal_number: int):
+        super().__init__(message)
+        self.exit_code = 128 + signal_number
+
+
 @dataclass(frozen=True)
 class Problem:
     """One broken law in a study file: where it is, and what would be right."""

@@ -120,13 +120,16 @@ class Spool:
             raise _disk_error(error, self.folder) from error
         self._append({"kind": "start", "attempt": attempt, "time": started})
 
-    def report(self, report: Report) -> bool:
-        """Appends a report unless its step is already there; whether it was new."""
-        if self._ended or report.step <= self._last_step:
-            return False
-        self._append({"kind": "report", **asdict(report)})
-        self._last_step = report.step
-        return True
+    def report(self, *reports: Report) -> tuple[Report, ...]:
+        """Appends the reports whose steps are not there yet, in one write; gives those back."""
+        fresh: list[Report] = []
+        for report in reports:
+            if not self._ended and report.step > self._last_step:
+                self._last_step = report.step
+                fresh.append(report)
+        if fresh:
+            self._append(*({"kind": "report", **asdict(report)} for report in fresh))
+        return tuple(fresh)
 
     def end(self, end: End) -> bool:
         """Appends the end unless there is one already; whether it was new."""
@@ -141,10 +144,10 @@ class Spool:
         """Closes the file; an attempt that has not ended stays open to a later one."""
         self._file.close()
 
-    def _append(self, event: Mapping[str, Any]) -> None:
-        payload = json.dumps(event, allow_nan=False, separators=(",", ":")).encode()
+    def _append(self, *events: Mapping[str, Any]) -> None:
+        payloads = [json.dumps(event, allow_nan=False, separators=(",", ":")).encode() for event in events]
         try:
-            self._file.write(b"%08x %s\n" % (zlib.crc32(payload), payload))
+            self._file.write(b"".join(b"%08x %s\n" % (zlib.crc32(payload), payload) for payload in payloads))
             self._file.flush()
             os.fsync(self._file.fileno())
         except OSError as error:

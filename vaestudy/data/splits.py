@@ -36,6 +36,10 @@ class Examples:
     dynamic: bool
     shape: tuple[int, ...]
 
+    def to(self, device: torch.device) -> Examples:
+        """The same examples on a device."""
+        return Examples(self.train.to(device), self.validation.to(device), self.dynamic, self.shape)
+
     @property
     def data_dim(self) -> int:
         """D, the number of pixels."""

@@ -1,0 +1,7 @@
+"""Execution: Ray Tune as a disposable executor. The only package that imports ray."""
+
+from vaestudy.execution.cluster import Cluster, connect, disconnect
+from vaestudy.execution.jobs import Common, Job, RunQueue
+from vaestudy.execution.tuner import execute
+
+__all__ = ["Cluster", "Common", "Job", "RunQueue", "connect", "disconnect", "execute"]

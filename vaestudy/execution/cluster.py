@@ -1,0 +1,122 @@
+"""The Ray cluster a study runs on: a local one by default, or one at an address; quiet either way."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+QUIET = {
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_DEDUP_LOGS": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "TUNE_WARN_THRESHOLD_S": "60",
+    "TUNE_GLOBAL_CHECKPOINT_S": "86400",
+}
+"""Set before ray is imported. What Tune would print or save is either ours to say or nobody's to need."""
+
+os.environ.update({name: os.environ.get(name, value) for name, value in QUIET.items()})
+
+import ray  # noqa: E402  # after its environment
+
+from vaestudy.errors import ServiceError, UsageError  # noqa: E402
+from vaestudy.spec.models import Resources  # noqa: E402
+
+OBJECT_STORE_BYTES = 100 * 2**20
+"""Nothing of size passes through the object store: data sets are loaded by each worker."""
+
+WORKERS_PER_GPU = 4
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What a study got: workers at once, what each gets, and the device they train on."""
+
+    address: str
+    workers: int
+    cpus: float
+    gpus: float
+    device: str
+
+    @property
+    def worker_resources(self) -> dict[str, float]:
+        return {"CPU": self.cpus, "GPU": self.gpus}
+
+
+def connect(resources: Resources, address: str | None) -> Cluster:
+    """Starts a local Ray, or joins the one at ``address``.
+
+    Raises:
+        ServiceError: nothing answers there, it refuses us, or it has not what a worker needs.
+    """
+    warnings.filterwarnings("ignore", module=r"ray\..*")
+    if address is not None:
+        _preflight(address)
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "include_dashboard": False}
+    environment = {"env_vars": {**QUIET, "OMP_NUM_THREADS": str(max(1, int(resources.cpus)))}}
+    if address is None:
+        options |= {"address": "local", "object_store_memory": OBJECT_STORE_BYTES}
+    else:
+        options |= {"address": address}
+        del options["include_dashboard"]
+    try:
+        ray.init(runtime_env=environment, **options)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise ServiceError(_refusal(address, error)) from error
+    return _share(resources, ray.cluster_resources(), address or "local")
+
+
+def disconnect() -> None:
+    """Leaves the cluster; a local one ends."""
+    ray.shutdown()
+
+
+def _share(resources: Resources, total: dict[str, float], address: str) -> Cluster:
+    cpus, gpus = total.get("CPU", 0.0), total.get("GPU", 0.0)
+    wanted = resources.gpus
+    if resources.device == "cuda" and gpus == 0:
+        raise ServiceError(
+            f"resources.device is cuda, but Ray sees no GPU at {address} "
+            f"(CUDA_VISIBLE_DEVICES={os.environ.get('CUDA_VISIBLE_DEVICES', 'not set')}); try resources.device=cpu"
+        )
+    if resources.device == "cpu":
+        wanted = 0.0
+    elif wanted == 0 and gpus > 0:
+        wanted = 1 / WORKERS_PER_GPU
+    fit = int(cpus // resources.cpus)
+    if wanted > 0:
+        fit = min(fit, int(gpus // wanted) if wanted >= 1 else int(gpus) * int(1 // wanted))
+    if fit < 1:
+        raise ServiceError(
+            f"a worker needs {resources.cpus:g} CPUs and {wanted:g} GPUs, Ray at {address} has {cpus:g} and {gpus:g}"
+        )
+    workers = min(fit, resources.workers or fit)
+    return Cluster(address, workers, resources.cpus, wanted, "cuda" if wanted > 0 else "cpu")
+
+
+def _preflight(address: str) -> None:
+    """Ray itself would try a dead address for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        raise UsageError(f"--address: expected host:port, got {address!r}")
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except OSError as error:
+        raise ServiceError(
+            f"Ray at {address} does not answer: {error.strerror or error}; test it with: ray status --address {address}"
+        ) from error
+
+
+def _refusal(address: str | None, error: Exception) -> str:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    hint = "; set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH as on the cluster" if "oken" in str(error) else ""
+    return f"Ray at {address or 'this machine'} refused: {lines[0]}{hint}"

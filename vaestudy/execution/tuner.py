@@ -1,0 +1,213 @@
+"""The driver's side: a new Tuner per launch, never restored; one Tune trial is a group of K runs.
+
+All results pass through one place, ``Dispatcher.receive``: records first, then the search's verdict, then the roster.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar
+
+from ray import tune
+from ray.tune.search import Searcher
+
+from vaestudy.errors import VaestudyError
+from vaestudy.execution.cluster import Cluster
+from vaestudy.execution.jobs import Common, Job, News, RunQueue
+from vaestudy.execution.roster import Roster
+from vaestudy.execution.worker import Worker
+
+
+T = TypeVar("T")
+
+
+class Dispatcher:
+    """Groups in flight, and what each result means for them."""
+
+    def __init__(self, queue: RunQueue, common: Common, population: int):
+        self.error: VaestudyError | None = None
+        self._queue = queue
+        self._common = common
+        self._population = population
+        self._groups: dict[str, dict[str, Job]] = {}
+
+    @property
+    def stopping(self) -> bool:
+        return self.error is not None or self._queue.stopping
+
+    def open(self, group: str) -> dict[str, Any] | Literal["FINISHED"] | None:
+        """A new group's configuration; None where there is nothing to start now."""
+        if self.stopping:
+            return None
+        jobs = self._guarded(lambda: list(self._queue.take(self._population)), [])
+        if not jobs:
+            return Searcher.FINISHED if self._queue.exhausted else None
+        self._groups[group] = {job.run.uid: job for job in jobs}
+        if len(jobs) > 1:
+            self._roster(group).write(jobs)
+        return {"common": json.dumps(self._common.dump()), "jobs": json.dumps([job.dump() for job in jobs])}
+
+    def receive(self, group: str, news: list[News]) -> bool:
+        """Takes a group's news in; whether the group is to end."""
+        jobs = self._groups[group]
+        freed = [
+            job for item in news
+            if (job := jobs.get(item.uid)) is not None and job.attempt == item.attempt and self._settle(job, item)
+        ]
+        for job in freed:
+            del jobs[job.run.uid]
+        if freed and jobs and not self.stopping:
+            self._refill(group, freed)
+        if not jobs:
+            self._close(group)
+        return not jobs
+
+    def recover(self, group: str) -> None:
+        """A worker died and its group starts again: the next attempt of each of its runs."""
+        jobs = self._groups[group]
+        self._groups[group] = {uid: self._guarded(lambda j=job: self._queue.retry(j), job) for uid, job in jobs.items()}
+        self._roster(group).write(self._groups[group].values())
+
+    def lose(self, group: str, reason: str) -> None:
+        """A group failed for good."""
+        for job in self._groups.get(group, {}).values():
+            self._guarded(lambda j=job: self._queue.fail(j, reason), None)
+        self._close(group)
+
+    def tick(self) -> None:
+        self._guarded(self._queue.tick, None)
+
+    def _settle(self, job: Job, news: News) -> bool:
+        """Records news of a run; whether its slot is free."""
+        stop = self._guarded(lambda: self._queue.report(job, news.reports), False)
+        if news.end is not None:
+            end = news.end
+            self._guarded(lambda: self._queue.end(job, end), None)
+            return True
+        return stop
+
+    def _refill(self, group: str, freed: list[Job]) -> None:
+        jobs = self._groups[group]
+        for job in freed:
+            fresh = self._guarded(lambda j=job: self._queue.refill(j), None)
+            if fresh is not None:
+                jobs[fresh.run.uid] = fresh
+        self._roster(group).write(jobs.values())
+
+    def _close(self, group: str) -> None:
+        if self._groups.pop(group, None) is not None and self._population > 1:
+            self._roster(group).forget()
+
+    def _roster(self, group: str) -> Roster:
+        return Roster(self._common.study_hash, group)
+
+    def _guarded(self, action: Callable[[], T], otherwise: T) -> T:
+        """Tune swallows or mangles exceptions from its hooks: ours is kept, stops the study, and is raised at its end."""
+        if self.error is not None:
+            return otherwise
+        try:
+            return action()
+        except VaestudyError as error:
+            self.error = error
+            return otherwise
+
+
+class _Asks(Searcher):  # type: ignore[misc]  # ray is untyped
+    """Tune's searcher interface; Tune's snapshots of it are empty, the truth is elsewhere."""
+
+    def __init__(self, dispatcher: Dispatcher):
+        super().__init__(metric="unused", mode="min")
+        self._dispatcher: Dispatcher | None = dispatcher
+
+    def suggest(self, trial_id: str) -> Any:
+        assert self._dispatcher is not None
+        return self._dispatcher.open(trial_id)
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Nothing: the dispatcher has seen every result."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing to save."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing to restore."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_dispatcher": None}
+
+
+class _Results(tune.Stopper):  # type: ignore[misc]
+    """Tune asks it first about every result."""
+
+    def __init__(self, dispatcher: Dispatcher):
+        self._dispatcher: Dispatcher | None = dispatcher
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        assert self._dispatcher is not None
+        return self._dispatcher.receive(trial_id, [News.load(item) for item in json.loads(result["news"])])
+
+    def stop_all(self) -> bool:
+        assert self._dispatcher is not None
+        return self._dispatcher.stopping
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_dispatcher": None}
+
+
+class _Failures(tune.Callback):  # type: ignore[misc]
+    """Tune's notices of dead workers, and its heartbeat."""
+
+    def __init__(self, dispatcher: Dispatcher):
+        self._dispatcher: Dispatcher | None = dispatcher
+
+    def on_step_end(self, iteration: int, trials: Any, **info: Any) -> None:
+        assert self._dispatcher is not None
+        self._dispatcher.tick()
+
+    def on_trial_recover(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+        assert self._dispatcher is not None
+        self._dispatcher.recover(trial.trial_id)
+
+    def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+        assert self._dispatcher is not None
+        self._dispatcher.lose(trial.trial_id, _reason(trial))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_dispatcher": None}
+
+
+def _reason(trial: Any) -> str:
+    """The last line of what killed a worker."""
+    error = trial.get_error()
+    lines = [line for line in str(error).strip().splitlines() if line.strip()]
+    return lines[-1].strip()[:500] if lines else type(error).__name__
+
+
+def execute(queue: RunQueue, common: Common, cluster: Cluster, population: int, retries: int) -> None:
+    """Runs whatever the queue gives until it is exhausted or says stop.
+
+    Raises:
+        VaestudyError: what the queue raised on the way; every run is left resumable.
+    """
+    dispatcher = Dispatcher(queue, common, population)
+    scratch = common.folder / ".tune"
+    shutil.rmtree(scratch, ignore_errors=True)
+    tuner = tune.Tuner(
+        tune.with_resources(Worker, cluster.worker_resources),
+        tune_config=tune.TuneConfig(
+            search_alg=_Asks(dispatcher), num_samples=-1, max_concurrent_trials=cluster.workers, reuse_actors=True,
+            trial_dirname_creator=lambda trial: f"group-{trial.trial_id}",
+        ),
+        run_config=tune.RunConfig(
+            name="launch", storage_path=str(scratch), stop=_Results(dispatcher), callbacks=[_Failures(dispatcher)],
+            failure_config=tune.FailureConfig(max_failures=retries), verbose=0,
+        ),
+    )
+    try:
+        tuner.fit()
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    if dispatcher.error is not None:
+        raise dispatcher.error

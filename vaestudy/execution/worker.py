@@ -1,0 +1,162 @@
+"""The worker: a thin Ray Tune trainable around a group of runs that train together."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from ray import tune
+
+from vaestudy import checkpoint, data
+from vaestudy.distributions import likelihoods
+from vaestudy.execution.jobs import Common, Job, News
+from vaestudy.execution.roster import Roster
+from vaestudy.models import models
+from vaestudy.population import Task
+from vaestudy.records import attempt_folder
+from vaestudy.registry import import_plugin
+from vaestudy.seeding import mix
+from vaestudy.spec import Workload
+from vaestudy.trainer import Progress, Trainer
+
+NEWS_SECONDS = 1.0
+"""Evaluations closer together than this travel in one message, unless a verdict is awaited."""
+
+
+class Group:
+    """Runs of one cell in training together, with their checkpoints. Knows nothing of Ray."""
+
+    def __init__(self, common: Common, jobs: list[Job], task: Task):
+        self._common = common
+        self._trainer = Trainer(task, jobs[0].settings.optimizer, common.seed)
+        self._jobs: dict[str, Job] = {}
+        self._unsent: dict[str, bool] = {}
+        self._saved_at = time.monotonic()
+        for job in jobs:
+            self._admit(job)
+
+    def follow(self, jobs: list[Job]) -> None:
+        """Drops runs that are no longer wanted, admits those that have become so."""
+        wanted = {job.run.uid: job for job in jobs}
+        for uid in self._trainer.uids:
+            if uid not in wanted:
+                self._trainer.evict(uid)
+                checkpoint.discard(self._attempt(self._jobs.pop(uid)))
+        for uid, job in wanted.items():
+            if uid not in self._jobs:
+                self._admit(job)
+
+    def step(self) -> list[News]:
+        """Trains until there is news worth a message."""
+        news: dict[str, list[Progress]] = {uid: [] for uid in self._trainer.uids}
+        start = time.monotonic()
+        while True:
+            progress = self._trainer.run()
+            for item in progress:
+                news[item.uid].append(item)
+            if time.monotonic() - start >= NEWS_SECONDS or any(map(self._wants_answer, progress)):
+                break
+        sent = [self._tell(uid, items) for uid, items in news.items()]
+        if time.monotonic() - self._saved_at >= self._common.checkpoint_seconds:
+            self.save()
+        return sent
+
+    def save(self) -> None:
+        """Checkpoints every run that is still in training."""
+        for uid in self._trainer.uids:
+            state = self._trainer.state_dict(uid)
+            checkpoint.save(self._attempt(self._jobs[uid]), state["row"]["steps"], state, self._identity(uid))
+        self._saved_at = time.monotonic()
+
+    def _admit(self, job: Job) -> None:
+        uid = job.run.uid
+        saved = checkpoint.load_latest(self._attempt(job).parent, self._identity(uid))
+        self._trainer.admit(uid, mix(self._common.seed, job.run.seed), job.settings, saved)
+        self._jobs[uid] = job
+        self._unsent[uid] = saved is not None
+
+    def _wants_answer(self, progress: Progress) -> bool:
+        if progress.outcome is not None:
+            return True
+        first = self._common.verdicts_from
+        return first is not None and bool(progress.reports) and progress.reports[-1].epoch >= first
+
+    def _tell(self, uid: str, items: list[Progress]) -> News:
+        job = self._jobs[uid]
+        reports = tuple(report for item in items for report in item.reports)
+        if self._unsent.pop(uid, False):
+            reports = self._trainer.history(uid)
+        outcome = items[-1].outcome
+        if outcome is None:
+            return News(uid, job.attempt, reports)
+        extra = self._confirmed(job) if job.run.stage == "confirm" and outcome == "done" else {}
+        end = self._trainer.end(uid, outcome, extra)
+        self._trainer.evict(uid)
+        checkpoint.discard(self._attempt(job))
+        return News(uid, job.attempt, reports, end)
+
+    def _confirmed(self, job: Job) -> dict[str, float]:
+        """Opens the test part, here and nowhere else; leaves the run's pictures in its folder."""
+        part = self._common.workloads[job.run.workload].data
+        x = data.load_test(part.name, self._common.data_folder, binarize=part.binarize, seed=part.seed)
+        made = self._trainer.pictures(job.run.uid)
+        shape = data.data_sets.find(part.name).component.shape
+        arrays = {name: image.numpy().reshape(-1, *shape) for name, image in vars(made).items()}
+        folder = self._attempt(job)
+        folder.mkdir(parents=True, exist_ok=True)
+        np.savez_compressed(folder / "outputs.npz", **arrays)
+        return self._trainer.test(job.run.uid, x.to(self._common.device), self._common.iwae_samples)
+
+    def _attempt(self, job: Job) -> Path:
+        return attempt_folder(self._common.folder, job.run.uid, job.attempt)
+
+    def _identity(self, uid: str) -> dict[str, str]:
+        return {"uid": uid, "study": self._common.study_hash}
+
+
+def make_task(workload: Workload, data_folder: Path, device: str) -> Task:
+    """A workload's data on the device, its model and its likelihood."""
+    part = workload.data
+    examples = data.load(part.name, data_folder, binarize=part.binarize, seed=part.seed,
+                         validation=part.validation, limit=part.limit)
+    model = models.find(workload.model.name).component(examples.data_dim, **workload.model.arguments)
+    likelihood = likelihoods.find(workload.likelihood.name).component(**workload.likelihood.arguments)
+    return Task(examples.to(torch.device(device)), model, likelihood, workload.batch_size, torch.device(device))
+
+
+class Worker(tune.Trainable):  # type: ignore[misc]  # ray is untyped
+    """Ray Tune's view of a group: ``step`` gives news, the roster says who stays."""
+
+    def setup(self, config: dict[str, Any]) -> None:
+        logging.getLogger("vaestudy").setLevel(logging.WARNING)
+        self._tasks: dict[str, Task] = {}
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        common = Common.load(json.loads(new_config["common"]))
+        for plugin in common.plugins:
+            import_plugin(plugin)
+        torch.set_num_threads(common.threads)
+        self._roster = Roster(common.study_hash, self.trial_id)
+        jobs = self._roster.read() or [Job.load(job) for job in json.loads(new_config["jobs"])]
+        workload = jobs[0].run.workload
+        if workload not in self._tasks:
+            self._tasks[workload] = make_task(common.workloads[workload], common.data_folder, common.device)
+        self._shared = len(jobs) > 1
+        self._group = Group(common, jobs, self._tasks[workload])
+        return True
+
+    def step(self) -> dict[str, Any]:
+        if self._shared:
+            self._group.follow(self._roster.read() or [])
+        return {"news": json.dumps([asdict(news) for news in self._group.step()])}
+
+    def cleanup(self) -> None:
+        """Called when the driver lets go: whatever is still in training can be resumed from here."""
+        self._group.save()

@@ -1,0 +1,168 @@
+"""A study's folder: where everything it produces lies, and the lock that lets one driver write there.
+
+    <results>/<name>/study.yaml      the resolved study, every value written out
+                    study.json      the same for programs, with its hash and searched keys
+                    optuna.db       the trials (unless they are in PostgreSQL)
+                    runs/           the records (records.py)
+                    report/         tables and figures
+                    driver.log      what was not for the terminal
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vaestudy.errors import ConflictError, DiskError, UsageError, nearest
+from vaestudy.records import write_atomically
+from vaestudy.spec import Study, canonical, differences, dump_study, load_study, space, study_hash
+
+GROWING = ("search.trials", "confirm.seeds", "confirm.budgets")
+"""Keys that may grow between launches: more of the same experiment."""
+
+
+@dataclass(frozen=True)
+class StudyFolder:
+    """Paths in a study's folder."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def resolved(self) -> Path:
+        return self.path / "study.yaml"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report"
+
+    @property
+    def log(self) -> Path:
+        return self.path / "driver.log"
+
+    @property
+    def stop_request(self) -> Path:
+        return self.path / "stop"
+
+    def study(self) -> Study:
+        """The resolved study as stored."""
+        return load_study(self.resolved)
+
+    def prepare(self, study: Study) -> None:
+        """Makes the folder, or checks that it is this study's and lets budgets grow.
+
+        Raises:
+            ConflictError: another study lies here under this name, or budgets would shrink.
+            DiskError: the folder cannot be written.
+        """
+        if self.resolved.exists():
+            self._agree(study)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise DiskError(f"cannot make {self.path}: {error.strerror}; name another folder under storage.results") from error
+        write_atomically(self.resolved, dump_study(study))
+        write_atomically(self.path / "study.json", json.dumps(_facts(study), indent=1))
+
+    def _agree(self, study: Study) -> None:
+        stored = self.study()
+        changed = differences(stored, study)
+        if study_hash(stored) != study_hash(study):
+            listed = "\n  ".join(changed)
+            raise ConflictError(
+                f"{self.path} holds another study named {study.name!r}; what differs:\n  {listed}\n"
+                f"give this one another name (name={study.name}-2), or remove the folder"
+            )
+        if study.search.trials < stored.search.trials or study.confirm.seeds < stored.confirm.seeds:
+            raise ConflictError(f"{self.path}: budgets may grow, not shrink: {'; '.join(changed)}")
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Holds the study for one driver; the lock frees itself when the process ends, however it ends.
+
+        Raises:
+            ConflictError: another driver has it; the message says where and since when.
+        """
+        try:
+            file = (self.path / "lock").open("a+")
+        except OSError as error:
+            raise DiskError(f"cannot write in {self.path}: {error.strerror}") from error
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise ConflictError(f"study {self.name!r} is running already: {_holder(file.name)}") from None
+            file.truncate(0)
+            file.write(json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "since": time.time()}))
+            file.flush()
+            yield
+
+    @property
+    def running(self) -> bool:
+        """Whether a driver holds the lock."""
+        path = self.path / "lock"
+        if not path.exists():
+            return False
+        with path.open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
+
+
+def find(name: str, results: Path) -> StudyFolder:
+    """The folder of a study by name.
+
+    Raises:
+        ConflictError: there is none (exit 5); the message lists those there are.
+    """
+    folder = StudyFolder(results / name)
+    if "/" in name or not folder.resolved.exists():
+        names = [study.name for study in known(results)]
+        there = nearest(name, names) if names else "there are none yet"
+        raise ConflictError(f"no study {name!r} under {results}; {there}")
+    return folder
+
+
+def known(results: Path) -> list[StudyFolder]:
+    """The studies under a results folder, by name."""
+    return [StudyFolder(path.parent) for path in sorted(results.glob("*/study.yaml"))]
+
+
+def parse_duration(text: str) -> float:
+    """Seconds in ``90s``, ``30m``, ``2h``, ``1d``.
+
+    Raises:
+        UsageError: it is none of these.
+    """
+    units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+    try:
+        return float(text[:-1]) * units[text[-1:]]
+    except (KeyError, ValueError):
+        raise UsageError(f"expected a time such as 90s, 30m, 2h or 1d, got {text!r}") from None
+
+
+def _facts(study: Study) -> dict[str, Any]:
+    searched = {method: [canonical(key) for key in space(study, method)] for method in study.methods}
+    return {"hash": study_hash(study), "study": study.model_dump(mode="json", by_alias=True), "searched": searched}
+
+
+def _holder(path: str) -> str:
+    try:
+        facts = json.loads(Path(path).read_text())
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(facts["since"]))
+        return f"host {facts['host']}, pid {facts['pid']}, since {since}"
+    except (OSError, ValueError, KeyError):
+        return "by a driver that is just starting"

@@ -1,0 +1,223 @@
+"""The main path: lock the study, search and confirm on Ray, write tables, let MLflow catch up."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import FrameType
+
+from vaestudy import analysis, data
+from vaestudy.errors import ConflictError, InterruptedStudyError, UnsuccessfulError
+from vaestudy.execution import Common, connect, disconnect, execute
+from vaestudy.search import CellSearch, open_storage
+from vaestudy.seeding import mix
+from vaestudy.spec import Study, cells, first_rung, space, study_hash
+from vaestudy.study.folder import StudyFolder, parse_duration
+from vaestudy.study.queue import StudyQueue
+from vaestudy.study.ship import ShipperProcess
+from vaestudy.study.status import State, Status, count, make, status
+
+Listener = Callable[[Status], None]
+TICK_SECONDS = 0.5
+STOP_SECONDS = 60.0
+
+
+class Watch:
+    """Why a study should stop now, if it should: a signal, ``vaestudy stop``, or its time is up."""
+
+    def __init__(self, folder: StudyFolder, seconds: float | None):
+        self._folder = folder
+        self._deadline = None if seconds is None else time.monotonic() + seconds
+        self.signal_number = 0
+        self.timed_out = False
+
+    def look(self) -> None:
+        """Looks for a stop request and at the clock."""
+        if self._folder.stop_request.exists():
+            self.signal_number = self.signal_number or signal.SIGINT
+        self.timed_out = self._deadline is not None and time.monotonic() > self._deadline
+
+    @property
+    def stopping(self) -> bool:
+        return bool(self.signal_number) or self.timed_out
+
+    @contextmanager
+    def signals(self) -> Iterator[None]:
+        """The first SIGINT or SIGTERM saves and stops; the second stops at once."""
+
+        def handle(number: int, frame: FrameType | None) -> None:
+            if self.signal_number:
+                raise KeyboardInterrupt
+            self.signal_number = number
+
+        before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def launch(
+    study: Study, results: Path, *, command: str, address: str | None = None, seconds: float | None = None,
+    listener: Listener = lambda status: None, retry_failed: bool = False,
+) -> Status:
+    """Runs a study to its end, or on from where it was left.
+
+    Args:
+        study: the resolved study.
+        results: the folder of all studies; this one gets the folder of its name.
+        command: the command line, as MLflow shows it.
+        address: of a Ray cluster; None starts one on this machine.
+        seconds: stop, resumable, after so long.
+        listener: told the status a few times a second.
+        retry_failed: run trials again that failed for good (infrastructure).
+
+    Raises:
+        VaestudyError: by class, what the exit code says; whatever ran is left resumable.
+    """
+    folder = StudyFolder(results.resolve() / study.name)
+    with ExitStack() as stack:
+        folder.prepare(study)
+        stack.enter_context(folder.lock())
+        folder.stop_request.unlink(missing_ok=True)
+        stack.enter_context(_logging_to(folder.log))
+        for workload in study.workloads.values():
+            data.fetch(data.data_sets.find(workload.data.name).component, data.data_folder())
+        searches = _searches(study, folder, retry_failed)
+        shipper = stack.enter_context(ShipperProcess.start(study, folder, command))
+        _run(study, folder, searches, address, seconds, listener)
+        analysis.export(folder.path, study.report.formats, folder.report)
+        shipper.finish()
+    return _judged(study, status(folder))
+
+
+def resume(name_folder: StudyFolder, study: Study, **options: object) -> Status:
+    """Continues a study that was stopped or killed; the options of ``launch``."""
+    return launch(study, name_folder.path.parent, **options)  # type: ignore[arg-type]  # checked by launch's signature
+
+
+def stop(folder: StudyFolder) -> None:
+    """Asks a running study to save and stop, and waits until it has.
+
+    Raises:
+        ConflictError: it is not running, or has not stopped after a minute.
+    """
+    if not folder.running:
+        raise ConflictError(f"study {folder.name!r} is not running")
+    folder.stop_request.touch()
+    deadline = time.monotonic() + STOP_SECONDS
+    while folder.running:
+        if time.monotonic() > deadline:
+            raise ConflictError(f"study {folder.name!r} has not stopped after {STOP_SECONDS:.0f} s; see {folder.log}")
+        time.sleep(0.2)
+
+
+def _run(
+    study: Study, folder: StudyFolder, searches: dict[str, CellSearch], address: str | None, seconds: float | None,
+    listener: Listener,
+) -> None:
+    limits = [parse_duration(study.budget.wall_clock)] if study.budget.wall_clock else []
+    watch = Watch(folder, min([*limits, *([] if seconds is None else [seconds])], default=None))
+    heartbeat = Heartbeat(study, watch, listener)
+    queue = StudyQueue(
+        study, study_hash(study), folder.path, searches, lambda: watch.stopping, lambda: heartbeat.beat(queue)
+    )
+    if status(folder).seconds_left == 0:
+        return
+    with watch.signals():
+        try:
+            cluster = connect(study.resources, address)
+            threads = max(1, int(study.resources.cpus))
+            common = _common(study, folder.path, cluster.device, threads)
+            execute(queue, common, cluster, study.resources.population, study.budget.retries)
+        except KeyboardInterrupt:
+            raise InterruptedStudyError(f"stopped at once; go on with: vaestudy resume {study.name}", 2) from None
+        finally:
+            queue.close()
+            disconnect()
+    heartbeat.beat(queue, force=True)
+    if watch.signal_number:
+        raise InterruptedStudyError(f"stopped; go on with: vaestudy resume {study.name}", watch.signal_number)
+
+
+class Heartbeat:
+    """Tells the listener the status, not too often, and looks whether to stop."""
+
+    def __init__(self, study: Study, watch: Watch, listener: Listener):
+        self._study = study
+        self._watch = watch
+        self._listener = listener
+        self._began = time.monotonic()
+        self._last = 0.0
+        self._before: int | None = None
+
+    def beat(self, queue: StudyQueue, force: bool = False) -> None:
+        now = time.monotonic()
+        if now - self._last < TICK_SECONDS and not force:
+            return
+        self._last = now
+        self._watch.look()
+        if self._before is None:
+            self._before = len(queue.ended)
+        arms = count(self._study, queue.ended.values(), [job.run for job in queue.live.values()])
+        state: State = "running"
+        elapsed = now - self._began
+        self._listener(make(self._study.name, state, arms, elapsed, len(queue.ended) - self._before))
+
+
+def _common(study: Study, folder: Path, device: str, threads: int) -> Common:
+    return Common(
+        study_hash=study_hash(study), folder=folder, data_folder=data.data_folder().resolve(),
+        workloads=dict(study.workloads), plugins=study.plugins, device=device, threads=threads,
+        verdicts_from=None if study.search.pruner.name == "none" else first_rung(study),
+        checkpoint_seconds=study.budget.checkpoint_seconds, iwae_samples=study.confirm.iwae_samples, seed=study.seed,
+    )
+
+
+def _searches(study: Study, folder: StudyFolder, retry_failed: bool) -> dict[str, CellSearch]:
+    """One search per cell, or in joint mode per workload."""
+    storage = open_storage(study.storage.optuna, folder.path)
+    if study.search.allocation == "joint":
+        arms = {workload: {method: space(study, method) for method in study.methods} for workload in study.workloads}
+    else:
+        arms = {cell.key: {cell.method: space(study, cell.method)} for cell in cells(study)}
+    searches = {
+        key: CellSearch(
+            storage, f"{study.name}/{key}", spaces=spaces, search=study.search, seed=mix(study.seed, key),
+            first_rung=first_rung(study), epochs=study.train.epochs, identity=study_hash(study),
+        )
+        for key, spaces in arms.items()
+    }
+    if retry_failed:
+        for search in searches.values():
+            search.retry_failed()
+    return searches
+
+
+def _judged(study: Study, final: Status) -> Status:
+    failed = sum(arm.failed for arm in final.arms)
+    if failed > study.budget.max_failed_share * max(final.finished_runs, 1):
+        raise UnsuccessfulError(
+            f"{failed} of {final.finished_runs} runs failed, more than budget.max_failed_share allows "
+            f"({study.budget.max_failed_share:g}); see: vaestudy status {study.name}"
+        )
+    return final
+
+
+@contextmanager
+def _logging_to(path: Path) -> Iterator[None]:
+    """Everything that is logged goes to the study's log file, nothing to the terminal."""
+    handler = logging.FileHandler(path)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    root = logging.getLogger()
+    root.addHandler(handler)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        handler.close()

@@ -1,0 +1,65 @@
+"""What a study will cost, before it costs anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from vaestudy.data import data_sets
+from vaestudy.spec import Study, Workload, cells, first_rung, space
+
+
+@dataclass(frozen=True)
+class Line:
+    """One cell's plan: trials to search, searched dimensions, at most so many confirmation runs, updates of one run."""
+
+    cell: str
+    trials: int
+    dimensions: int
+    confirmations: int
+    updates_per_run: int
+
+    @property
+    def grad_evals(self) -> int:
+        """Gradient evaluations if nothing is pruned and each update takes one."""
+        return (self.trials + self.confirmations) * self.updates_per_run
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A study's plan; ``first_rung`` is the first epoch at which a trial may be pruned, None without a pruner."""
+
+    name: str
+    lines: tuple[Line, ...]
+    epochs: int
+    first_rung: int | None
+    results: Path
+
+    @property
+    def runs(self) -> int:
+        return sum(line.trials + line.confirmations for line in self.lines)
+
+
+def plan(study: Study) -> Plan:
+    """The plan of a study; writes nothing."""
+    budgets = study.confirm.budgets or (study.search.trials,)
+    joint = study.search.allocation == "joint"
+    lines = []
+    for cell in cells(study):
+        trials = study.search.trials // len(study.methods) if joint else study.search.trials
+        updates = study.train.epochs * steps_per_epoch(study.workloads[cell.workload])
+        dimensions = len(space(study, cell.method))
+        lines.append(Line(cell.key, trials, dimensions, len(budgets) * study.confirm.seeds, updates))
+    rung = None if study.search.pruner.name == "none" else first_rung(study)
+    return Plan(study.name, tuple(lines), study.train.epochs, rung, Path(study.storage.results) / study.name)
+
+
+def training_rows(workload: Workload) -> int:
+    """The number of training examples of a workload."""
+    rows = data_sets.find(workload.data.name).component.train_size - workload.data.validation
+    return min(rows, workload.data.limit or rows)
+
+
+def steps_per_epoch(workload: Workload) -> int:
+    """Updates in an epoch: whole batches."""
+    return training_rows(workload) // workload.batch_size
