@@ -58,7 +58,7 @@ class Evaluator:
         distortion = torch.zeros(members, dtype=torch.float64)
         rate = torch.zeros(members, self._task.model.latent_dim, dtype=torch.float64)
         means = []
-        for x, eps in zip(self._x.split(CHUNK), self._eps.split(CHUNK), strict=True):
+        for x, eps in zip(torch.split(self._x, CHUNK), torch.split(self._eps, CHUNK), strict=True):
             mu, logvar = self._task.model.encode(params, x.expand(members, -1, -1))
             output = self._task.model.decode(params, reparameterise(mu, logvar, eps))
             distortion += self._task.likelihood.distortion(output, x).sum(-1).double().cpu()
@@ -77,7 +77,7 @@ class Evaluator:
         ``[1, *shape]``; nats per example (Burda 2016, Eq. 8)."""
         generator = torch.Generator(device=self._x.device).manual_seed(mix(self._seed, Stream.EVALUATE.name, 1))
         rows = max(1, SAMPLE_ROWS // min(samples, 64))
-        total = sum(float(self._log_likelihood(params, x, samples, generator).sum()) for x in self._x.split(rows))
+        total = sum(float(self._log_likelihood(params, x, samples, generator).sum()) for x in torch.split(self._x, rows))
         return -total / len(self._x)
 
     def _log_likelihood(

@@ -1,6 +1,6 @@
 """Data sets: registered, checksummed, split and binarised."""
 
-from vaestudy.data import sets as _sets  # registers
+from vaestudy.data import sets as sets  # registers
 from vaestudy.data.base import DataSet, data_folder, data_sets, fetch
 from vaestudy.data.splits import Examples, load, load_test
 

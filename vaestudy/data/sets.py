@@ -28,7 +28,7 @@ def read_digits(part: str, folder: Path) -> Images:
     """1,797 handwritten digits of 8x8 pixels, bundled with scikit-learn; the last 297 of a fixed shuffle are the test."""
     from sklearn.datasets import load_digits  # a second to import, and only this data set needs it
 
-    images = load_digits().data.astype(np.uint8)
+    images: Images = load_digits().data.astype(np.uint8)
     images = images[numpy_generator(0, Stream.SPLIT).permutation(len(images))]
     return images[-DIGITS_TEST:] if part == "test" else images[:-DIGITS_TEST]
 

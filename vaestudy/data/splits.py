@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -18,6 +19,7 @@ from vaestudy.errors import DataError
 from vaestudy.seeding import Stream, numpy_generator
 
 Binarize = Literal["none", "static", "dynamic"]
+Means = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ def load(
     images, levels = _read(name, "train", folder)
     order = numpy_generator(seed, Stream.SPLIT).permutation(len(images))
     held, rest = order[:validation], order[validation:][:limit]
-    train = images[rest].astype(np.float32) / levels
+    train = _means(images[rest], levels)
     if binarize == "static":
         train = _draw(train, seed, part=1)
     return Examples(
@@ -85,11 +87,14 @@ def _read(name: str, part: str, folder: Path) -> tuple[Images, int]:
 
 
 def _evaluation(images: Images, levels: int, binarize: Binarize, seed: int, part: int) -> Tensor:
-    means = images.astype(np.float32) / levels
+    means = _means(images, levels)
     return torch.from_numpy(means if binarize == "none" else _draw(means, seed, part))
 
 
-def _draw(means: np.ndarray[tuple[int, ...], np.dtype[np.float32]], seed: int, part: int
-          ) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+def _means(images: Images, levels: int) -> Means:
+    return images.astype(np.float32) / np.float32(levels)
+
+
+def _draw(means: Means, seed: int, part: int) -> Means:
     uniform = numpy_generator(seed, Stream.BINARIZE, part).random(means.shape, dtype=np.float32)
     return (uniform < means).astype(np.float32)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, ParamSpec, TypeVar
 
 from ray import tune
 from ray.tune.search import Searcher
@@ -20,6 +20,7 @@ from vaestudy.execution.roster import Roster
 from vaestudy.execution.worker import Worker
 
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -41,9 +42,9 @@ class Dispatcher:
         """A new group's configuration; None where there is nothing to start now."""
         if self.stopping:
             return None
-        jobs = self._guarded(lambda: list(self._queue.take(self._population)), [])
+        jobs = self._guarded(self._queue.take, (), self._population)
         if not jobs:
-            return Searcher.FINISHED if self._queue.exhausted else None
+            return "FINISHED" if self._queue.exhausted else None
         self._groups[group] = {job.run.uid: job for job in jobs}
         if len(jobs) > 1:
             self._roster(group).write(jobs)
@@ -67,13 +68,13 @@ class Dispatcher:
     def recover(self, group: str) -> None:
         """A worker died and its group starts again: the next attempt of each of its runs."""
         jobs = self._groups[group]
-        self._groups[group] = {uid: self._guarded(lambda j=job: self._queue.retry(j), job) for uid, job in jobs.items()}
+        self._groups[group] = {uid: self._guarded(self._queue.retry, job, job) for uid, job in jobs.items()}
         self._roster(group).write(self._groups[group].values())
 
     def lose(self, group: str, reason: str) -> None:
         """A group failed for good."""
         for job in self._groups.get(group, {}).values():
-            self._guarded(lambda j=job: self._queue.fail(j, reason), None)
+            self._guarded(self._queue.fail, None, job, reason)
         self._close(group)
 
     def tick(self) -> None:
@@ -81,17 +82,16 @@ class Dispatcher:
 
     def _settle(self, job: Job, news: News) -> bool:
         """Records news of a run; whether its slot is free."""
-        stop = self._guarded(lambda: self._queue.report(job, news.reports), False)
+        stop = self._guarded(self._queue.report, False, job, news.reports)
         if news.end is not None:
-            end = news.end
-            self._guarded(lambda: self._queue.end(job, end), None)
+            self._guarded(self._queue.end, None, job, news.end)
             return True
         return stop
 
     def _refill(self, group: str, freed: list[Job]) -> None:
         jobs = self._groups[group]
         for job in freed:
-            fresh = self._guarded(lambda j=job: self._queue.refill(j), None)
+            fresh = self._guarded(self._queue.refill, None, job)
             if fresh is not None:
                 jobs[fresh.run.uid] = fresh
         self._roster(group).write(jobs.values())
@@ -103,18 +103,18 @@ class Dispatcher:
     def _roster(self, group: str) -> Roster:
         return Roster(self._common.study_hash, group)
 
-    def _guarded(self, action: Callable[[], T], otherwise: T) -> T:
+    def _guarded(self, action: Callable[P, T], otherwise: T, *args: P.args, **kwargs: P.kwargs) -> T:
         """Tune swallows or mangles exceptions from its hooks: ours is kept, stops the study, and is raised at its end."""
         if self.error is not None:
             return otherwise
         try:
-            return action()
+            return action(*args, **kwargs)
         except VaestudyError as error:
             self.error = error
             return otherwise
 
 
-class _Asks(Searcher):  # type: ignore[misc]  # ray is untyped
+class _Asks(Searcher):
     """Tune's searcher interface; Tune's snapshots of it are empty, the truth is elsewhere."""
 
     def __init__(self, dispatcher: Dispatcher):
@@ -138,7 +138,7 @@ class _Asks(Searcher):  # type: ignore[misc]  # ray is untyped
         return {**self.__dict__, "_dispatcher": None}
 
 
-class _Results(tune.Stopper):  # type: ignore[misc]
+class _Results(tune.Stopper):
     """Tune asks it first about every result."""
 
     def __init__(self, dispatcher: Dispatcher):
@@ -156,7 +156,7 @@ class _Results(tune.Stopper):  # type: ignore[misc]
         return {"_dispatcher": None}
 
 
-class _Failures(tune.Callback):  # type: ignore[misc]
+class _Failures(tune.Callback):
     """Tune's notices of dead workers, and its heartbeat."""
 
     def __init__(self, dispatcher: Dispatcher):

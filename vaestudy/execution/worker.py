@@ -130,7 +130,7 @@ def make_task(workload: Workload, data_folder: Path, device: str) -> Task:
     return Task(examples.to(torch.device(device)), model, likelihood, workload.batch_size, torch.device(device))
 
 
-class Worker(tune.Trainable):  # type: ignore[misc]  # ray is untyped
+class Worker(tune.Trainable):
     """Ray Tune's view of a group: ``step`` gives news, the roster says who stays."""
 
     def setup(self, config: dict[str, Any]) -> None:

@@ -1,0 +1,51 @@
+# Everything a newcomer needs: `make study` and `make test`. Both set up the environment first.
+.DEFAULT_GOAL := help
+.PHONY: help setup study test test-slow check bench constraints schema clean
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
+# The downloaded data sets, where they lie beside the checkout; elsewhere they are downloaded when a study needs them.
+export VAESTUDY_DATA ?= $(wildcard ../shared/data)
+ifeq ($(VAESTUDY_DATA),)
+unexport VAESTUDY_DATA
+endif
+
+help:            ## This list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+$(VENV)/ready: pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing vaestudy into $(VENV) (a few minutes the first time) ..."
+	@$(BIN)/python -m pip install --quiet --upgrade pip
+	@$(BIN)/python -m pip install --quiet -c constraints.txt -e . --group dev
+	@touch $@
+
+setup: $(VENV)/ready   ## The environment, pinned by constraints.txt
+
+study: setup           ## Runs the default study: four optimizers on real digits, a few minutes
+	@$(BIN)/vaestudy launch studies/quickstart.yaml
+
+test: setup            ## The tests, slow ones left out
+	@$(BIN)/python -m pytest -m "not slow"
+
+test-slow: setup       ## The slow tests
+	@$(BIN)/python -m pytest -m slow
+
+check: setup           ## Lint, types, layers
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: setup           ## Steps per second and study overhead against named rivals
+	@$(BIN)/python -m benchmarks.run
+
+schema: setup          ## Rewrites the study file's JSON Schema
+	@$(BIN)/vaestudy schema > studies/study.schema.json
+
+constraints: setup     ## Rewrites constraints.txt from the environment
+	@$(BIN)/python -m pip freeze --exclude-editable | sed -E 's/\+cpu$$//' | grep -v '[@:]' > constraints.txt
+
+clean:                 ## Removes the environment and caches, keeps results
+	rm -rf $(VENV) .bench-venv .mypy_cache .ruff_cache .pytest_cache
