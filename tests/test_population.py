@@ -1,0 +1,153 @@
+"""The laws of training together: alone equals among, neighbours never meet, rows survive saving."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+import torch
+
+from tests.tasks import populate, random_task, settings
+from vaestudy.population import Population
+
+NATIVE = ["sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop", "ivon"]
+
+
+def row(population: Population, k: int) -> torch.Tensor:
+    return population.save(k)["params"]
+
+
+@pytest.mark.parametrize("optimizer", NATIVE)
+def test_a_member_alone_equals_the_same_member_among_others(optimizer: str) -> None:
+    task = random_task()
+    chosen = settings(optimizer, train={"free_bits": {"nats": 0.1}})
+    alone = populate(task, [(7, chosen)])
+    among = populate(task, [(1, settings(optimizer, lr=0.05)), (7, chosen), (2, settings(optimizer))])
+    losses = alone.train(15)
+    assert torch.equal(losses[0], among.train(15)[1])
+    assert torch.equal(row(alone, 0), row(among, 1))
+
+
+@pytest.mark.parametrize("optimizer", NATIVE)
+def test_a_member_at_nan_leaves_its_neighbours_bitwise_unchanged(optimizer: str) -> None:
+    task = random_task()
+    calm = [(1, settings(optimizer)), (2, settings(optimizer))]
+    wild = (3, settings(optimizer, lr=1e30))
+    undisturbed, disturbed = populate(task, calm), populate(task, [calm[0], wild, calm[1]])
+    undisturbed.train(12)
+    losses = disturbed.train(12)
+    assert not torch.isfinite(losses[1]).all()
+    assert torch.equal(row(undisturbed, 0), row(disturbed, 0))
+    assert torch.equal(row(undisturbed, 1), row(disturbed, 2))
+
+
+def test_divergence_is_dated_to_the_update_whose_loss_was_not_finite() -> None:
+    population = populate(random_task(), [(3, settings("sgd", lr=1e30)), (4, settings("sgd"))])
+    losses = population.train(12)
+    first = int(torch.isfinite(losses[0]).logical_not().nonzero()[0]) + 1
+    assert population.members[0].diverged_at == first
+    assert population.members[1].diverged_at is None
+
+
+@pytest.mark.parametrize("optimizer", NATIVE)
+def test_a_saved_row_goes_on_bit_for_bit_in_mid_epoch(optimizer: str) -> None:
+    task = random_task()
+    chosen = settings(optimizer)
+    straight, broken = populate(task, [(5, chosen)]), populate(task, [(5, chosen)])
+    straight.train(20)
+    broken.train(8)
+    buffer = io.BytesIO()
+    torch.save(broken.save(0), buffer)
+    buffer.seek(0)
+    resumed = populate(task, [(9, settings(optimizer)), (5, chosen)])
+    resumed.train(3)
+    member = resumed.members[1]
+    resumed.remove(1)
+    resumed.add(member, torch.load(buffer, weights_only=True))
+    resumed.train(12)
+    assert torch.equal(row(straight, 0), row(resumed, 1))
+
+
+def test_removing_a_member_leaves_the_others_where_they_were() -> None:
+    task = random_task()
+    members = [(k, settings("adam")) for k in range(3)]
+    whole, thinned = populate(task, members), populate(task, members)
+    whole.train(10)
+    thinned.train(4)
+    thinned.remove(1)
+    thinned.train(6)
+    assert torch.equal(row(whole, 0), row(thinned, 0))
+    assert torch.equal(row(whole, 2), row(thinned, 1))
+
+
+def test_the_same_seed_gives_the_same_numbers_and_another_seed_others() -> None:
+    task = random_task()
+    first, second, other = (populate(task, [(seed, settings())]).train(10) for seed in (1, 1, 2))
+    assert torch.equal(first, second)
+    assert not torch.equal(first, other)
+
+
+@pytest.mark.parametrize("part", ["encoder", "decoder"])
+@pytest.mark.parametrize("optimizer", ["adam", "momentum", "ivon", "torch.NAdam"])
+def test_a_frozen_part_does_not_move_and_the_other_does(part: str, optimizer: str) -> None:
+    task = random_task()
+    chosen = settings(optimizer, train={"stages": [{"name": "hold", "freeze": part}]})
+    population = populate(task, [(1, chosen)])
+    before = row(population, 0)
+    population.train(9)
+    after = row(population, 0)
+    layout = task.model.layout
+    other = "decoder" if part == "encoder" else "encoder"
+    assert torch.equal(before[layout.columns(part)], after[layout.columns(part)])
+    assert not torch.equal(before[layout.columns(other)], after[layout.columns(other)])
+
+
+def test_a_stage_freezes_only_its_own_share_of_training() -> None:
+    task = random_task()
+    stages = [{"name": "first", "share": 0.5, "freeze": "decoder"}, {"name": "second"}]
+    population = populate(task, [(1, settings(epochs=4, train={"stages": stages}))])
+    columns = task.model.layout.columns("decoder")
+    start = row(population, 0)[columns]
+    population.train(12)
+    assert torch.equal(start, row(population, 0)[columns])
+    population.train(1)
+    assert not torch.equal(start, row(population, 0)[columns])
+
+
+def test_a_slower_decoder_moves_by_its_ratio_under_sgd() -> None:
+    task = random_task()
+    plain = populate(task, [(1, settings("sgd"))])
+    slow = populate(task, [(1, settings("sgd", train={"decoder_lr_ratio": 0.25}))])
+    start = row(plain, 0)
+    plain.train(1)
+    slow.train(1)
+    decoder, encoder = task.model.layout.columns("decoder"), task.model.layout.columns("encoder")
+    torch.testing.assert_close((row(slow, 0) - start)[decoder], 0.25 * (row(plain, 0) - start)[decoder], rtol=1e-4, atol=1e-7)
+    assert torch.equal(row(slow, 0)[encoder], row(plain, 0)[encoder])
+
+
+def test_clipping_bounds_the_step_of_sgd() -> None:
+    task = random_task()
+    population = populate(task, [(1, settings("sgd", lr=1.0, train={"clip_norm": 0.01}))])
+    start = row(population, 0)
+    population.train(1)
+    assert float((row(population, 0) - start).norm()) == pytest.approx(0.01, rel=1e-4)
+
+
+def test_members_may_differ_in_every_setting_of_their_training() -> None:
+    task = random_task()
+    kinds = [
+        {"beta": {"schedule": "cyclical", "cycles": 2, "over": 0.5}, "free_bits": {"nats": 0.2, "per": "total"}},
+        {"schedule": "cosine", "warmup": 0.2, "free_bits": {"nats": 0.3, "per": "group", "groups": 2, "average": "example"}},
+        {"beta": {"schedule": "linear", "over": 0.5}, "stages": [{"name": "rec", "share": 0.3, "beta": 0.0}, {"name": "reg"}]},
+    ]
+    chosen = [(k, settings("adam", train=kind)) for k, kind in enumerate(kinds)]
+    together = populate(task, chosen).train(18)
+    for k, one in enumerate(chosen):
+        assert torch.equal(populate(task, [one]).train(18)[0], together[k])
+
+
+def test_gradient_evaluations_are_counted() -> None:
+    population = populate(random_task(), [(1, settings("ivon"))])
+    population.train(10)
+    assert population.members[0].grad_evals == 10
