@@ -14,7 +14,7 @@ from pathlib import Path
 
 from vaestudy.analysis import winner
 from vaestudy.execution import Job
-from vaestudy.records import End, Report, Run, RunRecord, Spool, last_attempt, read_run, run_uids
+from vaestudy.records import End, Report, Run, Spool, last_attempt, read_runs
 from vaestudy.search import CellSearch, Told
 from vaestudy.seeding import uid
 from vaestudy.spec import Cell, Settings, Study, resolve
@@ -52,7 +52,7 @@ class StudyQueue:
         self._on_tick = on_tick
         self._spools: dict[str, Spool] = {}
         self.ended: dict[str, tuple[Run, End]] = {
-            record.run.uid: (record.run, record.end) for record in _recorded(folder) if record.end
+            record.run.uid: (record.run, record.end) for record in read_runs(folder) if record.end
         }
         self.live: dict[str, Job] = {}
         self._units = deque(self._unit(key, search) for key, search in searches.items())
@@ -104,7 +104,7 @@ class StudyQueue:
                 uid(self._hash, cell.key, ask.number, TUNING_SEED), cell.key, cell.workload, cell.method, "search",
                 ask.number, TUNING_SEED, settings.flat(),
             )
-            if run.uid in self.ended:
+            if self._has_result(run.uid):
                 self._tell(unit.search, ask.number, self.ended[run.uid][1])
                 continue
             jobs.append(self._open(Job(run, settings, 0)))
@@ -122,7 +122,7 @@ class StudyQueue:
                         uid(self._hash, cell.key, trial.number, seed), cell.key, cell.workload, method, "confirm",
                         trial.number, seed, settings.flat(),
                     )
-                    if run.uid not in self.ended:
+                    if not self._has_result(run.uid):
                         yield Job(run, settings, 0)
 
     def _winners(self, cell: Cell, told: Sequence[Told]) -> list[Told]:
@@ -130,6 +130,10 @@ class StudyQueue:
         budgets = self._study.confirm.budgets or (self._study.search.trials,)
         numbers = {winner(scores, budget) for budget in budgets}
         return [t for t in told if t.number in numbers]
+
+    def _has_result(self, run_uid: str) -> bool:
+        """Whether a run ended otherwise than by its infrastructure's failure, which is worth another attempt."""
+        return run_uid in self.ended and self.ended[run_uid][1].outcome != "failed"
 
     def _settings(self, cell: Cell, drawn: Mapping[str, object]) -> Settings:
         return resolve(self._study, cell.method, drawn, training_rows(self._study.workloads[cell.workload]))
@@ -182,6 +186,7 @@ class StudyQueue:
 
     def _open(self, job: Job) -> Job:
         attempt = last_attempt(self._folder, job.run.uid) + 1
+        self.ended.pop(job.run.uid, None)
         self._spools[job.run.uid] = Spool(self._folder, job.run, attempt, time.time())
         opened = Job(job.run, job.settings, attempt)
         self.live[job.run.uid] = opened
@@ -197,7 +202,3 @@ class StudyQueue:
 
     def _search_of(self, run: Run) -> CellSearch:
         return next(u.search for u in self._units if u.workload == run.workload and run.method in u.methods)
-
-
-def _recorded(folder: Path) -> Iterator[RunRecord]:
-    return (read_run(folder, known) for known in run_uids(folder) if last_attempt(folder, known))
