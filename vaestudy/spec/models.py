@@ -6,7 +6,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
+NAME = r"^[a-z0-9][a-z0-9_.-]{0,63}$"
+PHASE_NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"  # no dot: it is one part of train.stages.NAME.share
+WALL_CLOCK = r"^\d+(\.\d+)?(s|m|h|d)$"
+RANGE_FORM = "one of {log: [lo, hi]}, {uniform: [lo, hi]}, {int: [lo, hi]}, {choice: [...]}"
+
+Name = Annotated[str, StringConstraints(pattern=NAME)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Scalar = bool | int | float | str
@@ -40,9 +45,9 @@ class Component(Frozen):
 class Data(Frozen):
     """A data set, how it is split and how it is made binary."""
 
-    name: str
+    name: str = Field(description="a registered data set")
     binarize: Literal["none", "static", "dynamic"] = "none"
-    seed: Seed = 0
+    seed: Seed = Field(default=0, description="of the split and of every fixed binarisation")
     validation: int = Field(ge=1, description="examples set aside from the training part for validation")
     limit: int | None = Field(default=None, ge=2, description="use only this many training examples")
 
@@ -51,74 +56,90 @@ class Workload(Frozen):
     """Data, model, likelihood and batch size: the task that methods are compared on."""
 
     data: Data
-    model: Component
-    likelihood: Component
-    batch_size: int = Field(ge=1)
+    model: Component = Field(description="a registered model, with its hyperparameters")
+    likelihood: Component = Field(description="a registered likelihood, with its hyperparameters")
+    batch_size: int = Field(ge=1, description="examples per update")
 
 
 class Beta(Frozen):
     """KL annealing: beta(t) from ``start`` to ``end`` over a share of training."""
 
-    schedule: str = "constant"
-    start: float = Field(default=0.0, ge=0.0)
-    end: float = Field(default=1.0, ge=0.0)
-    over: Share = 0.25
-    cycles: int = Field(default=4, ge=1)
+    schedule: str = Field(default="constant", description="from ``start`` to ``end``; constant is ``end`` throughout")
+    start: float = Field(default=0.0, ge=0.0, description="beta at the first update")
+    end: float = Field(default=1.0, ge=0.0, description="beta when the ramp has ended")
+    over: Share = Field(default=0.25, description="share of training (cyclical: of a cycle) that the ramp takes")
+    cycles: int = Field(default=4, ge=1, description="how many cycles, where the schedule is cyclical")
 
 
 class FreeBits(Frozen):
     """Free bits: the rate below which a unit's KL costs nothing."""
 
-    nats: float = Field(default=0.0, ge=0.0)
-    per: Literal["dimension", "group", "total"] = "dimension"
-    groups: int = Field(default=4, ge=1)
-    average: Literal["batch", "example"] = "batch"
+    nats: float = Field(default=0.0, ge=0.0, description="lambda, per unit; 0 turns free bits off")
+    per: Literal["dimension", "group", "total"] = Field(default="dimension", description="what a unit is")
+    groups: int = Field(default=4, ge=1, description="how many groups, where a unit is a group")
+    average: Literal["batch", "example"] = Field(default="batch", description="whose KL is held against ``nats``")
 
 
 class Phase(Frozen):
     """One stage of training: its share of the updates, its beta (else the schedule's), what is frozen in it."""
 
-    name: Name
+    name: Annotated[str, StringConstraints(pattern=PHASE_NAME)]
     share: Share | None = Field(default=None, description="the last stage may leave it out: it takes the rest")
-    beta: float | None = Field(default=None, ge=0.0)
-    freeze: Literal["none", "encoder", "decoder"] = "none"
+    beta: float | None = Field(default=None, ge=0.0, description="in this stage, in the place of the schedule's")
+    freeze: Literal["none", "encoder", "decoder"] = Field(default="none", description="what does not train in it")
 
 
 class Train(Frozen):
     """How a run trains; the same for every method unless a method's ``train`` says otherwise."""
 
-    epochs: int = Field(ge=1)
+    epochs: int = Field(ge=1, description="passes over the training examples; the cap of every trial")
     evaluate_every: int = Field(default=1, ge=1, description="epochs between evaluations")
     beta: Beta = Beta()
     free_bits: FreeBits = FreeBits()
     stages: tuple[Phase, ...] = ()
-    schedule: str = Field(default="constant", description="of the learning rate, from its value to ``final_lr_ratio`` of it")
-    final_lr_ratio: Share = 0.0
-    warmup: Share = 0.0
+    schedule: str = Field(
+        default="constant", description="of the learning rate, from its value to ``final_lr_ratio`` of it"
+    )
+    final_lr_ratio: Share = Field(default=0.0, description="the last learning rate over the first, unless constant")
+    warmup: Share = Field(default=0.0, description="share of training in which the learning rate rises from 0")
     clip_norm: float | None = Field(default=None, gt=0.0, description="per-run bound on the gradient's Euclidean norm")
     decoder_lr_ratio: float = Field(default=1.0, gt=0.0, description="the decoder's learning rate over the encoder's")
     precision: Literal["fp32"] = "fp32"
 
 
+def _first_repeated(values: tuple[Scalar, ...]) -> str | None:
+    seen: list[tuple[bool, Scalar]] = []
+    for value in values:
+        known = (isinstance(value, bool), value)  # True == 1, yet they are two choices
+        if known in seen:
+            return str(value)
+        seen.append(known)
+    return None
+
+
 class Range(Frozen):
     """A searched range: exactly one of ``log``, ``uniform``, ``int``, ``choice``; ``when`` makes it conditional."""
 
-    log: tuple[float, float] | None = None
-    uniform: tuple[float, float] | None = None
-    int_: tuple[int, int] | None = Field(default=None, alias="int")
-    choice: tuple[Scalar, ...] | None = Field(default=None, min_length=1)
-    when: dict[str, Scalar | tuple[Scalar, ...]] | None = None
+    log: tuple[float, float] | None = Field(default=None, description="[low, high], log-uniform")
+    uniform: tuple[float, float] | None = Field(default=None, description="[low, high], uniform")
+    int_: tuple[int, int] | None = Field(default=None, alias="int", description="[low, high], whole numbers, both ends")
+    choice: tuple[Scalar, ...] | None = Field(default=None, min_length=1, description="one of these")
+    when: dict[str, Scalar | tuple[Scalar, ...]] | None = Field(
+        default=None, description="search this only where other searched keys have these values"
+    )
 
     @model_validator(mode="after")
     def _one_kind(self) -> Range:
         kinds = [self.log, self.uniform, self.int_, self.choice]
         if sum(kind is not None for kind in kinds) != 1:
-            raise ValueError("expected one of {log: [lo, hi]}, {uniform: [lo, hi]}, {int: [lo, hi]}, {choice: [...]}")
+            raise ValueError(f"expected {RANGE_FORM}")
         for bounds in (self.log, self.uniform, self.int_):
             if bounds is not None and bounds[0] >= bounds[1]:
                 raise ValueError(f"the low end {bounds[0]} is not below the high end {bounds[1]}")
         if self.log is not None and self.log[0] <= 0:
             raise ValueError(f"a log range starts above 0, got {self.log[0]}; nearest valid: a small positive number")
+        if repeated := _first_repeated(self.choice or ()):
+            raise ValueError(f"choice names {repeated!r} twice")
         return self
 
     @property
@@ -134,29 +155,35 @@ class Method(Frozen):
     ``train.`` path; ``schedule``, ``warmup``, ``clip_norm``, ``decoder.lr_ratio`` are short for theirs.
     """
 
-    optimizer: str
-    fixed: dict[str, Scalar] = {}
-    search: dict[str, Range] = {}
+    optimizer: str = Field(description="a registered optimizer")
+    fixed: dict[str, Scalar] = Field(default={}, description="values in the place of the published defaults")
+    search: dict[str, Range] = Field(default={}, description="what is searched for this method alone")
 
 
 class Sampler(Frozen):
     """Who proposes settings."""
 
-    name: Literal["random", "sobol", "tpe", "gp"] = "random"
+    name: Literal["random", "sobol", "tpe", "gp"] = Field(
+        default="random", description="random and sobol are stage T of the protocol, tpe and gp stage P"
+    )
 
 
 class Pruner(Frozen):
     """Who stops trials early, judged by the validation ELBO at beta = 1 only."""
 
     name: Literal["none", "asha", "hyperband", "median"] = "none"
-    grace: int = Field(default=1, ge=1, description="epochs that every trial may train; never less than the annealing ramp")
-    factor: int = Field(default=3, ge=2)
+    grace: int = Field(
+        default=1, ge=1, description="epochs that every trial may train; never less than the annealing ramp"
+    )
+    factor: int = Field(default=3, ge=2, description="at each rung one in this many goes on (asha, hyperband)")
 
 
 class Search(Frozen):
     """How settings are sought."""
 
-    allocation: Literal["per_method", "joint"] = "per_method"
+    allocation: Literal["per_method", "joint"] = Field(
+        default="per_method", description="equal trials for every method, or one search over all methods"
+    )
     trials: int = Field(ge=1, description="per cell; joint: per workload")
     sampler: Sampler = Sampler()
     pruner: Pruner = Pruner()
@@ -168,7 +195,7 @@ class Confirm(Frozen):
     budgets: tuple[Annotated[int, Field(ge=1)], ...] | None = Field(
         default=None, min_length=1, description="confirm the best of the first n trials for each n; default: all trials"
     )
-    seeds: int = Field(default=10, ge=0)
+    seeds: int = Field(default=10, ge=0, description="fresh seeds per winner")
     iwae_samples: int = Field(default=500, ge=1, description="K of the importance-weighted bound on the test NLL")
 
 
@@ -176,7 +203,7 @@ class Resources(Frozen):
     """What each worker gets, and how many trials it trains together."""
 
     cpus: float = Field(default=1.0, gt=0.0, description="per worker")
-    gpus: float = Field(default=0.0, ge=0.0, description="per worker; a fraction shares a device")
+    gpus: float = Field(default=0.0, ge=0.0, le=1.0, description="per worker; a fraction shares a device")
     workers: int | None = Field(default=None, ge=1, description="at most this many at once; default: as fit")
     population: int = Field(default=1, ge=1, description="trials trained together in one worker (K)")
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -185,7 +212,7 @@ class Resources(Frozen):
 class Budget(Frozen):
     """What the study may use."""
 
-    wall_clock: str | None = Field(default=None, pattern=r"^\d+(\.\d+)?(s|m|h|d)$")
+    wall_clock: str | None = Field(default=None, pattern=WALL_CLOCK)
     retries: int = Field(default=2, ge=0, description="real failures forgiven per trial")
     checkpoint_seconds: float = Field(default=15.0, ge=0.0, description="least time between a run's checkpoints")
     max_failed_share: Share = Field(default=0.5, description="exit 6 where more of the runs fail (infrastructure)")
@@ -194,8 +221,10 @@ class Budget(Frozen):
 class Storage(Frozen):
     """Where results and trials are kept."""
 
-    results: str = "./results"
-    optuna: str = Field(default="sqlite", description="sqlite, or the NAME of a credential that holds a PostgreSQL address")
+    results: str = Field(default="./results", min_length=1, description="the folder that holds the study's folder")
+    optuna: str = Field(
+        default="sqlite", description="sqlite, or the NAME of a credential that holds a PostgreSQL address"
+    )
 
 
 class Tracking(Frozen):
@@ -209,21 +238,21 @@ class Tracking(Frozen):
 class ReportOptions(Frozen):
     """What reports say and how."""
 
-    baseline: str | None = None
+    baseline: str | None = Field(default=None, description="the method that others are compared with")
     formats: tuple[Literal["csv", "parquet", "md", "tex", "html"], ...] = ("csv", "parquet", "md", "tex", "html")
 
 
 class Study(Frozen):
     """A whole experiment."""
 
-    version: Literal[1]
-    name: Name
+    version: Literal[1] = Field(description="of the study file's form")
+    name: Name = Field(description="of the study: its folder, its MLflow experiment")
     description: str = ""
-    seed: Seed = 0
-    workloads: dict[Name, Workload] = Field(min_length=1)
+    seed: Seed = Field(default=0, description="every random number of the study is a function of it")
+    workloads: dict[Name, Workload] = Field(min_length=1, description="the tasks, by name")
     train: Train
-    methods: dict[Name, Method] = Field(min_length=1)
-    shared_search: dict[str, Range] = {}
+    methods: dict[Name, Method] = Field(min_length=1, description="what is compared, by name; one arm each")
+    shared_search: dict[str, Range] = Field(default={}, description="searched for every method alike")
     search: Search
     confirm: Confirm = Confirm()
     resources: Resources = Resources()
@@ -231,4 +260,4 @@ class Study(Frozen):
     storage: Storage = Storage()
     tracking: Tracking = Tracking()
     report: ReportOptions = ReportOptions()
-    plugins: tuple[str, ...] = ()
+    plugins: tuple[str, ...] = Field(default=(), description="modules to import first; they register components")

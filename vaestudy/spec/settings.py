@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from vaestudy.optimizers import optimizers
-from vaestudy.schedules import ramp_end, schedules
+from vaestudy.schedules import ramp_end
 from vaestudy.spec.models import Frozen, Range, Scalar, Study, Train
 
 TRAIN_SIZE = "train_size"
@@ -57,12 +58,14 @@ def cells(study: Study) -> list[Cell]:
 
 
 def space(study: Study, method: str) -> dict[str, Range]:
-    """What is searched for a method, conditions after what they depend on.
+    """What is searched for a method: by name, but conditions after what they depend on.
+
+    The order in the file does not matter, so that moving a line changes no draw.
 
     Raises:
         ValueError: conditions form a circle.
     """
-    waiting = {**study.methods[method].search, **study.shared_search}
+    waiting = dict(sorted({**study.methods[method].search, **study.shared_search}.items()))
     ordered: dict[str, Range] = {}
     while waiting:
         ready = [key for key, entry in waiting.items() if not set(entry.when or {}) & set(waiting)]
@@ -101,7 +104,7 @@ def resolve(study: Study, method: str, drawn: Mapping[str, Any], train_size: int
         value = train_size if value == TRAIN_SIZE else value
         path = SHORT.get(key, key)
         if path.startswith("train."):
-            _set(train, path.removeprefix("train.").split("."), value)
+            set_in(train, path.removeprefix("train.").split("."), value)
         elif key.startswith("one_minus_") and key not in schema:
             values[key.removeprefix("one_minus_")] = 1 - value
         else:
@@ -114,7 +117,8 @@ def resolve(study: Study, method: str, drawn: Mapping[str, Any], train_size: int
     return Settings(optimizer=arm.optimizer, hyperparameters=values, train=Train.model_validate(train))
 
 
-def _set(tree: dict[str, Any], path: list[str], value: Any) -> None:
+def set_in(tree: dict[str, Any], path: list[str], value: Any) -> None:
+    """Puts ``value`` at ``path`` of a dumped ``Train``; stages go by their names."""
     node: Any = tree
     for part in path[:-1]:
         node = next(stage for stage in node if stage["name"] == part) if isinstance(node, (list, tuple)) else node[part]
@@ -127,35 +131,47 @@ def first_rung(study: Study) -> int:
     It is one number for all methods, so that all are judged at equal shares of training.
     """
     share = max((_latest_ramp_end(study, method) for method in study.methods), default=0.0)
-    ramp = -(-study.train.epochs * share // 1)
-    return min(max(study.search.pruner.grace, int(ramp)), study.train.epochs)
+    ramp = math.ceil(round(study.train.epochs * share, 9))  # rounded: 30 * 0.1 is a little more than 3
+    return min(max(study.search.pruner.grace, ramp), study.train.epochs)
+
+
+def possible(study: Study, method: str, path: str, given: Any) -> list[Any]:
+    """The values that a ``train.`` path can take under a method: its choices or ends, what is fixed, or ``given``."""
+    entries, fixed = space(study, method), study.methods[method].fixed
+    for key in (path, *(short for short, target in SHORT.items() if target == path)):
+        if key in fixed:
+            return [fixed[key]]
+        if key in entries:
+            conditional = [given] if entries[key].when else []
+            return [*(entries[key].choice or entries[key].bounds or ()), *conditional]
+    return [given]
+
+
+def largest_shares(study: Study, method: str) -> list[float]:
+    """The largest share that each stage can take under a method, in order; 0 where a stage leaves it out."""
+    paths = {stage.name: f"train.stages.{stage.name}.share" for stage in study.train.stages}
+    return [
+        max(share or 0.0 for share in possible(study, method, paths[stage.name], stage.share))
+        for stage in study.train.stages
+    ]
 
 
 def _latest_ramp_end(study: Study, method: str) -> float:
-    entries = space(study, method)
-    fixed = study.methods[method].fixed
     beta = study.train.beta
-
-    def candidates(key: str, given: Any) -> list[Any]:
-        path = f"train.beta.{key}"
-        if path in entries:
-            entry = entries[path]
-            return list(entry.choice) if entry.choice else list(entry.bounds or ())
-        return [fixed.get(path, given)]
-
-    ends = [
+    ramps = [
         ramp_end(name, over=over, cycles=cycles)
-        for name in candidates("schedule", beta.schedule) if name in schedules
-        for over in candidates("over", beta.over)
-        for cycles in candidates("cycles", beta.cycles)
+        for name in possible(study, method, "train.beta.schedule", beta.schedule)
+        for over in possible(study, method, "train.beta.over", beta.over)
+        for cycles in possible(study, method, "train.beta.cycles", beta.cycles)
     ]
-    stages = sum(_largest(entries, fixed, f"train.stages.{s.name}.share", s.share or 0.0)
-                 for s in study.train.stages if s.beta is not None)
-    return min(max(*ends, stages), 1.0)
+    return min(max(*ramps, _end_of_stages_with_beta(study, method)), 1.0)
 
 
-def _largest(entries: Mapping[str, Range], fixed: Mapping[str, Any], path: str, given: float) -> float:
-    if path not in entries:
-        return float(fixed.get(path, given))
-    entry = entries[path]
-    return max(float(v) for v in (entry.choice or entry.bounds or (0.0,)))
+def _end_of_stages_with_beta(study: Study, method: str) -> float:
+    """Where the last stage with a beta of its own ends; the final stage's own beta is the final one, from its start."""
+    before_last = study.train.stages[:-1]
+    own = [
+        index for index, stage in enumerate(before_last)
+        if any(value is not None for value in possible(study, method, f"train.stages.{stage.name}.beta", stage.beta))
+    ]
+    return sum(largest_shares(study, method)[: own[-1] + 1]) if own else 0.0

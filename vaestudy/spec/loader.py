@@ -1,0 +1,136 @@
+"""From a study file on disk to a checked, frozen Study, or to every problem with its line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from vaestudy.errors import Problem, SpecError, UsageError
+from vaestudy.registry import import_plugin
+from vaestudy.spec.identity import written_out
+from vaestudy.spec.laws import broken_laws
+from vaestudy.spec.messages import Keys, Violation, described, violations
+from vaestudy.spec.models import Study
+from vaestudy.spec.overrides import apply_overrides
+from vaestudy.spec.reader import MAX_BYTES, Node, decode, read
+
+EMPTY = "empty; a study file has at least version, name, workloads, train, methods and search"
+
+STAND_INS: dict[str, Any] = {
+    "version": 1,
+    "name": "unsound",
+    "workloads": {
+        "unsound": {
+            "data": {"name": "digits", "validation": 1}, "model": "linear", "likelihood": "gaussian", "batch_size": 1,
+        }
+    },
+    "train": {"epochs": 1},
+    "methods": {"unsound": {"optimizer": "sgd"}},
+    "search": {"trials": 1},
+}
+"""Lawful sections in the place of unsound ones, so that the laws can still be asked about the others."""
+
+BY_ENTRY = frozenset({"workloads", "methods", "shared_search"})
+"""Sections of which one entry may be unsound and the others sound."""
+
+
+def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
+    """The study that a file describes, after ``key=value`` overrides, with every default written out.
+
+    Raises:
+        SpecError: the file cannot be read, or breaks one or more laws; all of them are listed, in the file's order.
+    """
+    root = apply_overrides(read(_text(path), path), overrides)
+    if not isinstance(root.value, dict):
+        what = EMPTY if root.value is None else f"expected a mapping at the top, got {described(root.plain())}"
+        raise SpecError([Problem("", what, line=1, column=1, file=path)])
+    broken, study = _judge(root.plain())
+    if broken:
+        problems = [_problem(violation, root, path) for violation in broken]
+        raise SpecError(sorted(problems, key=lambda problem: (problem.line or 0, problem.column or 0)))
+    return written_out(study)
+
+
+def _text(path: Path) -> str:
+    try:
+        if path.is_file():
+            with path.open("rb") as file:
+                return decode(file.read(MAX_BYTES + 1), path)
+        exists, folder = path.exists(), path.is_dir()
+    except OSError as error:
+        raise SpecError([Problem("", f"cannot be read: {error.strerror or error}", file=path)]) from error
+    if folder:
+        what = "this is a folder; expected a study file"
+    else:
+        what = "not a regular file" if exists else "no such file; `vaestudy init` writes one to begin with"
+    raise SpecError([Problem("", what, file=path)])
+
+
+def _judge(tree: dict[str, Any]) -> tuple[list[Violation], Study]:
+    """Every violation in ``tree``, and the study, with stand-ins in the place of what is unsound."""
+    found = list(_import_plugins(tree.get("plugins")))
+    names_known = not found
+    unsound: frozenset[str] = frozenset()
+    try:
+        study = Study.model_validate(tree)
+    except ValidationError as error:
+        broken = list(violations(error, tree))
+        found += broken
+        sound, unsound = _sound_part(tree, broken)
+        study = Study.model_validate(sound)
+    if names_known:
+        found += broken_laws(study, unsound)
+    return found, study
+
+
+def _import_plugins(modules: Any) -> Iterator[Violation]:
+    for index, module in enumerate(modules if isinstance(modules, tuple) else ()):
+        try:
+            import_plugin(str(module))
+        except UsageError as error:
+            yield Violation(("plugins", index), str(error).removeprefix("plugins: "))
+
+
+def _sound_part(tree: dict[str, Any], broken: Sequence[Violation]) -> tuple[dict[str, Any], frozenset[str]]:
+    """``tree`` without what is broken, stand-ins where something must be; and the sections that lost anything."""
+    for violation in filter(_removable, broken):
+        tree = _without(tree, violation.path)
+    paths = [violation.path for violation in broken if violation.path and not _removable(violation)]
+    unsound = {str(path[0]) for path in paths} | {key for key in STAND_INS if key not in tree}
+    sound = {key: value for key, value in tree.items() if key not in unsound}
+    for section in unsound & BY_ENTRY & tree.keys():
+        inside = [path for path in paths if path[0] == section]
+        if all(len(path) > 1 for path in inside):
+            bad = {path[1] for path in inside}
+            sound[section] = {name: entry for name, entry in tree[section].items() if name not in bad}
+    return {**sound, **{key: value for key, value in STAND_INS.items() if not sound.get(key)}}, frozenset(unsound)
+
+
+def _removable(violation: Violation) -> bool:
+    """Whether the rest of a section is sound without the key; a range without its mistyped kind would not be."""
+    keys = violation.path
+    return violation.superfluous and keys[0] not in BY_ENTRY and all(isinstance(key, str) for key in keys)
+
+
+def _without(tree: dict[str, Any], path: Keys) -> dict[str, Any]:
+    first, rest = str(path[0]), path[1:]
+    if rest:
+        return {**tree, first: _without(tree[first], rest)}
+    return {key: value for key, value in tree.items() if key != first}
+
+
+def _problem(violation: Violation, root: Node, file: Path) -> Problem:
+    """The violation at the line of the deepest part of its path that the file has."""
+    node = root
+    for part in violation.path:
+        children: Any = node.value if isinstance(node.value, (dict, tuple)) else {}
+        if part not in (children if isinstance(children, dict) else range(len(children))):
+            break
+        node = children[part]
+    key = ".".join(str(part) for part in violation.path)
+    if node.mark is None:
+        return Problem(key, f"{violation.message} (given by the override of {node.override!r})")
+    return Problem(key, violation.message, *node.mark, file=file)
