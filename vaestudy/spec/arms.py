@@ -49,22 +49,20 @@ def given_once(study: Study) -> Iterator[Violation]:
 
 def legal_values(study: Study) -> Iterator[Violation]:
     """Every key belongs to the optimizer or to training, and every value and range is legal for it."""
-    found: dict[Violation, None] = {}
     for name, method in _known(study):
         legal = legal_keys(optimizers.find(method.optimizer), study.train)
         for key, value in method.fixed.items():
-            here: Keys = ("methods", name, "fixed", key)
-            found |= dict.fromkeys(_illegal(legal, here, key, {(): value}, method.optimizer))
+            yield from _illegal(legal, ("methods", name, "fixed", key), key, {(): value}, method.optimizer)
         for path, key, entry in _searched(study, name):
-            found |= dict.fromkeys(_illegal(legal, path, key, dict(ends(entry)), method.optimizer))
-    yield from found  # once each: a shared key can be wrong for several methods
+            yield from _illegal(legal, path, key, dict(ends(entry)), method.optimizer)
 
 
 def _illegal(
     legal: Mapping[str, Check], path: Keys, key: str, values: Mapping[Keys, Any], optimizer: str
 ) -> Iterator[Violation]:
     if key not in legal:
-        yield Violation(path, f"{optimizer} has no {key!r} to set - {nearest(key, legal)}")
+        alike = [name for name in legal if name.startswith("train.") == key.startswith("train.")]
+        yield Violation(path, f"unknown key for {optimizer} - {nearest(key, alike)}")
         return
     for inner, value in values.items():
         if problem := legal[key](value):
@@ -79,20 +77,18 @@ def required_given(study: Study) -> Iterator[Violation]:
         given = always | {canonical(key) for key in method.fixed}
         for key, entry in schema.items():
             if entry.required and key not in given:
-                needs = f"{method.optimizer} needs {key!r}, {entry.domain.says}"
-                yield Violation(("methods", name), f"{needs}: give it under fixed, or search it unconditionally")
+                message = f"missing; expected {entry.domain.says}: set it under fixed, or search it unconditionally"
+                yield Violation(("methods", name, "fixed", key), message)
 
 
 def conditions_hold(study: Study) -> Iterator[Violation]:
     """A condition names another searched key of the same method, and values that it can take."""
-    found: dict[Violation, None] = {}
     for name in study.methods:
         entries = {key: entry for _, key, entry in _searched(study, name)}
         for path, key, entry in _searched(study, name):
             for other, wanted in (entry.when or {}).items():
                 if problem := _condition_problem(entries, key, other, wanted):
-                    found[Violation((*path, "when", other), problem)] = None
-    yield from found
+                    yield Violation((*path, "when", other), problem)
 
 
 def _condition_problem(entries: Mapping[str, Range], key: str, other: str, wanted: Any) -> str | None:

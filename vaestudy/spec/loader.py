@@ -34,7 +34,7 @@ STAND_INS: dict[str, Any] = {
 """Lawful sections in the place of unsound ones, so that the laws can still be asked about the others."""
 
 BY_ENTRY = frozenset({"workloads", "methods", "shared_search"})
-"""Sections of which one entry may be unsound and the others sound."""
+"""Mappings from names to ranges and more: an entry is sound or unsound as a whole."""
 
 
 def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
@@ -79,8 +79,8 @@ def _judge(tree: dict[str, Any]) -> tuple[list[Violation], Study]:
     except ValidationError as error:
         broken = list(violations(error, tree))
         found += broken
-        sound, unsound = _sound_part(tree, broken)
-        study = Study.model_validate(sound)
+        tree, unsound = _sound_part(tree, broken)
+        study = Study.model_validate(tree)
     if names_known:
         found += broken_laws(study, unsound)
     return found, study
@@ -88,36 +88,44 @@ def _judge(tree: dict[str, Any]) -> tuple[list[Violation], Study]:
 
 def _import_plugins(modules: Any) -> Iterator[Violation]:
     for index, module in enumerate(modules if isinstance(modules, tuple) else ()):
+        if not isinstance(module, str):
+            continue  # reported as a wrong type
         try:
-            import_plugin(str(module))
+            import_plugin(module)
         except UsageError as error:
             yield Violation(("plugins", index), str(error).removeprefix("plugins: "))
 
 
 def _sound_part(tree: dict[str, Any], broken: Sequence[Violation]) -> tuple[dict[str, Any], frozenset[str]]:
-    """``tree`` without what is broken, stand-ins where something must be; and the sections that lost anything."""
-    for violation in filter(_removable, broken):
-        tree = _without(tree, violation.path)
-    paths = [violation.path for violation in broken if violation.path and not _removable(violation)]
-    unsound = {str(path[0]) for path in paths} | {key for key in STAND_INS if key not in tree}
-    sound = {key: value for key, value in tree.items() if key not in unsound}
-    for section in unsound & BY_ENTRY & tree.keys():
-        inside = [path for path in paths if path[0] == section]
-        if all(len(path) > 1 for path in inside):
-            bad = {path[1] for path in inside}
-            sound[section] = {name: entry for name, entry in tree[section].items() if name not in bad}
-    return {**sound, **{key: value for key, value in STAND_INS.items() if not sound.get(key)}}, frozenset(unsound)
+    """``tree`` without what is broken, with stand-ins where something must be; and the keys that it lost.
+
+    A section loses the entry that is broken, or all of itself where it is broken as a whole.
+    """
+    unsound: set[str] = set()
+    for violation in broken:
+        path = violation.path
+        if violation.superfluous and path[0] not in BY_ENTRY and all(isinstance(key, str) for key in path):
+            tree = _without(tree, path)  # the rest of its section is sound
+            continue
+        path = path[: 2 if isinstance(tree.get(str(path[0])), dict) else 1]
+        tree = _without(tree, path)
+        unsound.add(".".join(map(str, path)))
+    return _completed(tree), frozenset(unsound)
 
 
-def _removable(violation: Violation) -> bool:
-    """Whether the rest of a section is sound without the key; a range without its mistyped kind would not be."""
-    keys = violation.path
-    return violation.superfluous and keys[0] not in BY_ENTRY and all(isinstance(key, str) for key in keys)
+def _completed(tree: dict[str, Any]) -> dict[str, Any]:
+    """``tree`` with stand-ins for the required keys that it lacks."""
+    for section, stand_in in STAND_INS.items():
+        if section in BY_ENTRY or not isinstance(stand_in, dict):
+            tree = {**tree, section: tree.get(section) or stand_in}
+        else:
+            tree = {**tree, section: {**stand_in, **tree.get(section, {})}}
+    return tree
 
 
 def _without(tree: dict[str, Any], path: Keys) -> dict[str, Any]:
     first, rest = str(path[0]), path[1:]
-    if rest:
+    if rest and first in tree:
         return {**tree, first: _without(tree[first], rest)}
     return {key: value for key, value in tree.items() if key != first}
 

@@ -43,7 +43,10 @@ def violations(error: ValidationError, tree: Any) -> Iterator[Violation]:
     groups: dict[tuple[Keys, str], list[ErrorDetails]] = {}
     for details in error.errors(include_url=False):
         kind = "type" if details["type"] in EXPECTED else details["type"]  # the branches of a union: one problem
-        groups.setdefault((_path(details["loc"], tree), kind), []).append(details)
+        path = _path(details["loc"], tree)
+        if details["type"] == "missing" and isinstance(details["loc"][-1], str):
+            path = (*path, details["loc"][-1])
+        groups.setdefault((path, kind), []).append(details)
     for (path, _), group in groups.items():
         yield _violation(path, group)
 
@@ -75,9 +78,9 @@ def _path(location: Keys, tree: Any) -> Keys:
 
 def _violation(path: Keys, group: list[ErrorDetails]) -> Violation:
     details = group[0]
-    if details["type"] == "missing" and isinstance(details["loc"][-1], str):
-        return Violation(path, f"missing: {', '.join(str(each['loc'][-1]) for each in group)}")
-    if details["type"] in ("missing", "too_short", "too_long"):
+    if details["type"] == "missing" and isinstance(path[-1], str):
+        return Violation(path, "missing; this key is required")
+    if details["type"] in ("missing", "too_short", "too_long"):  # a tuple's missing item
         return Violation(path, f"expected {_length(details)}")
     if len(group) > 1:
         finite = any(each["type"] == "finite_number" for each in group)

@@ -65,7 +65,7 @@ def space(study: Study, method: str) -> dict[str, Range]:
     Raises:
         ValueError: conditions form a circle.
     """
-    waiting = dict(sorted({**study.methods[method].search, **study.shared_search}.items()))
+    waiting = dict(sorted(_searched(study, method).items()))
     ordered: dict[str, Range] = {}
     while waiting:
         ready = [key for key, entry in waiting.items() if not set(entry.when or {}) & set(waiting)]
@@ -73,6 +73,10 @@ def space(study: Study, method: str) -> dict[str, Range]:
             raise ValueError(f"conditions of {', '.join(waiting)} form a circle")
         ordered |= {key: waiting.pop(key) for key in ready}
     return ordered
+
+
+def _searched(study: Study, method: str) -> dict[str, Range]:
+    return {**study.methods[method].search, **study.shared_search}
 
 
 def applies(entry: Range, drawn: Mapping[str, Any]) -> bool:
@@ -137,7 +141,7 @@ def first_rung(study: Study) -> int:
 
 def possible(study: Study, method: str, path: str, given: Any) -> list[Any]:
     """The values that a ``train.`` path can take under a method: its choices or ends, what is fixed, or ``given``."""
-    entries, fixed = space(study, method), study.methods[method].fixed
+    entries, fixed = _searched(study, method), study.methods[method].fixed
     for key in (path, *(short for short, target in SHORT.items() if target == path)):
         if key in fixed:
             return [fixed[key]]
