@@ -66,11 +66,10 @@ class ShipperProcess:
 
     def finish(self) -> None:
         """Lets the shipper catch up and end; ``behind`` says that it could not in time."""
-        if self._process is None:
+        if self._process is None or self._process.stdin is None:
             return
-        if self._process.stdin is not None:
-            self._process.stdin.close()
-            self._process.stdin = None
+        self._process.stdin.close()
+        self._process.stdin = None
         try:
             self.behind = self._process.wait(timeout=PATIENCE) != 0
         except subprocess.TimeoutExpired:
