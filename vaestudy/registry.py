@@ -7,6 +7,7 @@ the study file's checks, the docs' tables and the contract tests all read this r
 from __future__ import annotations
 
 import importlib
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -103,4 +104,7 @@ def import_plugin(module: str) -> None:
     try:
         importlib.import_module(module)
     except Exception as error:  # whatever a user's module raises is the user's to read, on one line
-        raise UsageError(f"plugins: importing {module!r} failed: {type(error).__name__}: {error}") from error
+        what = f"{type(error).__name__}: {error}".splitlines()[0]
+        raised = traceback.extract_tb(error.__traceback__)[-1]
+        where = "" if raised.filename.startswith("<frozen") else f" ({raised.filename}:{raised.lineno})"
+        raise UsageError(f"plugins: importing {module!r} failed: {what}{where}") from error

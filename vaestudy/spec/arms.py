@@ -8,7 +8,7 @@ from typing import Any
 from vaestudy.errors import nearest
 from vaestudy.optimizers import optimizers
 from vaestudy.spec.legal import Check, ends, legal_keys, name_problem
-from vaestudy.spec.messages import Keys, Violation
+from vaestudy.spec.messages import Keys, Violation, dotted
 from vaestudy.spec.models import Method, Range, Study
 from vaestudy.spec.settings import canonical, largest_shares, possible, space
 
@@ -44,7 +44,7 @@ def given_once(study: Study) -> Iterator[Violation]:
         for path, key in given:
             first = seen.setdefault(canonical(key), path)
             if first != path:
-                yield Violation(path, f"given twice for {name}: {_dotted(first)} sets it too")
+                yield Violation(path, f"given twice for {name}: {dotted(first)} sets it too")
 
 
 def legal_values(study: Study) -> Iterator[Violation]:
@@ -152,7 +152,3 @@ def _methods_with_sound_stages(study: Study) -> Iterator[str]:
         paths += [path for path, _, _ in _searched(study, name)]
         if not any(path == broken[: len(path)] for path in paths for broken in wrong):
             yield name
-
-
-def _dotted(path: Keys) -> str:
-    return ".".join(str(part) for part in path)

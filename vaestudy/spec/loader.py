@@ -12,12 +12,15 @@ from vaestudy.errors import Problem, SpecError, UsageError
 from vaestudy.registry import import_plugin
 from vaestudy.spec.identity import written_out
 from vaestudy.spec.laws import broken_laws
-from vaestudy.spec.messages import Keys, Violation, described, violations
+from vaestudy.spec.messages import Keys, Violation, described, dotted, violations
 from vaestudy.spec.models import Study
 from vaestudy.spec.overrides import apply_overrides
 from vaestudy.spec.reader import MAX_BYTES, Node, decode, read
 
 EMPTY = "empty; a study file has at least version, name, workloads, train, methods and search"
+
+MAX_MESSAGE = 1000
+"""At most this many characters of a message are shown; what it repeats from the file can be long."""
 
 STAND_INS: dict[str, Any] = {
     "version": 1,
@@ -138,7 +141,9 @@ def _problem(violation: Violation, root: Node, file: Path) -> Problem:
         if part not in (children if isinstance(children, dict) else range(len(children))):
             break
         node = children[part]
-    key = ".".join(str(part) for part in violation.path)
+    key, message = dotted(violation.path), violation.message
+    if len(message) > MAX_MESSAGE:
+        message = f"{message[:MAX_MESSAGE]} ..."
     if node.mark is None:
-        return Problem(key, f"{violation.message} (given by the override of {node.override!r})")
-    return Problem(key, violation.message, *node.mark, file=file)
+        return Problem(key, f"{message} (given by the override of {node.override!r})")
+    return Problem(key, message, node.mark.line, node.mark.column, file)

@@ -51,6 +51,17 @@ def violations(error: ValidationError, tree: Any) -> Iterator[Violation]:
         yield _violation(path, group)
 
 
+def dotted(path: Keys) -> str:
+    """The path as messages show it, on one line."""
+    return ".".join(_printable(str(key)) for key in path)
+
+
+def _printable(key: str) -> str:
+    if key.isprintable() and len(key) <= SHOWN:
+        return key
+    return described(key)
+
+
 def described(value: Any) -> str:
     """A value as messages show it: its kind where the kind is wrong, itself where short."""
     if value is None:
@@ -78,7 +89,7 @@ def _path(location: Keys, tree: Any) -> Keys:
 
 def _violation(path: Keys, group: list[ErrorDetails]) -> Violation:
     details = group[0]
-    if details["type"] == "missing" and isinstance(path[-1], str):
+    if details["type"] == "missing" and isinstance(details["loc"][-1], str):
         return Violation(path, "missing; this key is required")
     if details["type"] in ("missing", "too_short", "too_long"):  # a tuple's missing item
         return Violation(path, f"expected {_length(details)}")
