@@ -1,0 +1,96 @@
+"""A study's tables and figures as files; from the records alone, byte-identical on a second run."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import jinja2
+import pandas as pd
+
+from vaestudy.analysis import tables
+from vaestudy.analysis.compare import Comparison, compare
+from vaestudy.analysis.figures import render, study_figures
+from vaestudy.analysis.frames import Records, load
+from vaestudy.errors import DiskError, UsageError, nearest
+
+FORMATS = ("csv", "parquet", "md", "tex", "html")
+
+
+def export(folder: Path, formats: Sequence[str], out: Path) -> list[Path]:
+    """Writes the comparison in each format, the runs and metrics where a format holds data, and the figures.
+
+    Args:
+        folder: the study's.
+        formats: of csv, parquet, md, tex, html.
+        out: where to write; made if missing.
+
+    Returns:
+        What was written.
+
+    Raises:
+        UsageError: a format is unknown.
+        DiskError: ``out`` cannot be written.
+    """
+    for name in formats:
+        if name not in FORMATS:
+            raise UsageError(f"unknown format {name!r} - {nearest(name, FORMATS)}")
+    records = load(folder)
+    comparison = compare(records)
+    figures = study_figures(records, comparison)
+    pngs = {name: render(figure, "png") for name, figure in figures.items()}
+    files: dict[str, bytes] = {"study.json": json.dumps(records.facts, indent=1).encode()}
+    files |= {f"{name}.png": png for name, png in pngs.items()}
+    files |= {f"{name}.svg": render(figure, "svg") for name, figure in figures.items()}
+    for name in formats:
+        files |= _tables(name, records, comparison, pngs)
+    return _write(out, files)
+
+
+def _tables(form: str, records: Records, comparison: Comparison, pngs: dict[str, bytes]) -> dict[str, bytes]:
+    shown = tables.report(records, comparison)
+    if form == "csv":
+        frames = {"comparison": tables.numbers(comparison), "runs": records.runs}
+        return {f"{name}.csv": _csv(frame) for name, frame in frames.items()}
+    if form == "parquet":
+        frames = {"comparison": tables.numbers(comparison), "runs": _uniform(records.runs), "metrics": records.metrics}
+        return {f"{name}.parquet": frame.to_parquet(index=False) for name, frame in frames.items()}
+    if form == "md":
+        answers, notes = "\n\n".join(shown.answers), "\n".join(f"- {note}" for note in shown.notes)
+        table = tables.markdown(shown.header, shown.rows, shown.best)
+        return {"comparison.md": f"# {shown.title}\n\n{shown.question}\n\n{answers}\n\n{table}\n{notes}\n".encode()}
+    if form == "tex":
+        caption = f"{shown.question} {' '.join(shown.answers)} {' '.join(tables.NOTES)}"
+        return {"comparison.tex": tables.latex(shown.header, shown.rows, shown.best, caption).encode()}
+    return {"report.html": _page(shown, pngs, records.facts["hash"])}
+
+
+def _csv(frame: pd.DataFrame) -> bytes:
+    return frame.to_csv(index=False, lineterminator="\n").encode()
+
+
+def _uniform(runs: pd.DataFrame) -> pd.DataFrame:
+    """The runs with every mixed column as text: Parquet columns have one type."""
+    mixed = [name for name in runs if runs[name].map(type).nunique() > 1 and not pd.api.types.is_numeric_dtype(runs[name])]
+    return runs.astype(dict.fromkeys(mixed, "string")) if mixed else runs
+
+
+def _page(shown: tables.Report, pngs: dict[str, bytes], study_hash: str) -> bytes:
+    loader = jinja2.PackageLoader("vaestudy.analysis")
+    template = jinja2.Environment(loader=loader, autoescape=True).get_template("report.html")
+    images = {name: base64.b64encode(png).decode() for name, png in pngs.items()}
+    return template.render(report=shown, figures=images, hash=study_hash).encode()
+
+
+def _write(out: Path, files: dict[str, bytes]) -> list[Path]:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            temporary = out / f".{name}.tmp"
+            temporary.write_bytes(content)
+            temporary.replace(out / name)
+    except OSError as error:
+        raise DiskError(f"cannot write in {out}: {error.strerror or error}") from error
+    return [out / name for name in sorted(files)]

@@ -1,0 +1,96 @@
+"""From spools to data frames: one row a run, one row a measured value."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import pandas as pd
+
+from vaestudy.errors import DataError
+from vaestudy.records import RunRecord, read_runs
+
+RUN_COLUMNS = ["uid", "cell", "workload", "method", "stage", "trial", "seed", "attempt", "outcome", "failure", "step", "reason"]
+METRIC_COLUMNS = ["uid", "attempt", "step", "epoch", "metric", "value"]
+
+
+@dataclass(frozen=True)
+class Records:
+    """A study's records as frames.
+
+    Attributes:
+        facts: ``study.json``: the resolved study, its hash, the searched keys of each method.
+        runs: one row a run: identity, outcome, ``setting.*`` and ``final/*`` columns.
+        metrics: one row a value: uid, attempt, step, epoch, metric, value.
+    """
+
+    facts: dict[str, Any]
+    runs: pd.DataFrame
+    metrics: pd.DataFrame
+
+    @property
+    def study(self) -> dict[str, Any]:
+        """The resolved study."""
+        return cast(dict[str, Any], self.facts["study"])
+
+    @property
+    def methods(self) -> list[str]:
+        """The methods, in the order of the study file."""
+        return list(self.study["methods"])
+
+    @property
+    def budgets(self) -> list[int]:
+        """The numbers of trials that winners are chosen from."""
+        return list(self.study["confirm"]["budgets"] or [self.study["search"]["trials"]])
+
+
+def load(folder: Path) -> Records:
+    """The records of the study in ``folder``, from its spools alone.
+
+    Raises:
+        DataError: the study's facts or a spool are damaged.
+    """
+    try:
+        facts = json.loads((folder / "study.json").read_text())
+    except (OSError, ValueError) as error:
+        raise DataError(f"{folder / 'study.json'}: not a study's facts: {error}") from error
+    records = sorted(read_runs(folder), key=_order)
+    runs = pd.DataFrame([_run_row(record) for record in records])
+    return Records(facts, runs if len(runs) else pd.DataFrame(columns=RUN_COLUMNS), _metrics(records))
+
+
+def load_parquet(folder: Path) -> Records:
+    """The records as ``export`` wrote them: ``runs.parquet``, ``metrics.parquet``, ``study.json``."""
+    facts = json.loads((folder / "study.json").read_text())
+    return Records(facts, pd.read_parquet(folder / "runs.parquet"), pd.read_parquet(folder / "metrics.parquet"))
+
+
+def _order(record: RunRecord) -> tuple[str, str, int, int]:
+    run = record.run
+    return run.cell, run.stage, run.trial, run.seed
+
+
+def _run_row(record: RunRecord) -> dict[str, Any]:
+    run, end = record.run, record.end
+    row: dict[str, Any] = {
+        "uid": run.uid, "cell": run.cell, "workload": run.workload, "method": run.method, "stage": run.stage,
+        "trial": run.trial, "seed": run.seed, "attempt": record.attempt, "outcome": end.outcome if end else "open",
+        "failure": end.failure if end else "none", "step": end.step if end else 0, "reason": end.reason if end else "",
+    }
+    settings = {f"setting.{key}": value for key, value in run.settings.items()}
+    return {**row, **settings, **(end.metrics if end else {})}
+
+
+def _metrics(records: list[RunRecord]) -> pd.DataFrame:
+    rows = [
+        (record.run.uid, record.attempt, report.step, report.epoch, name, float(value))
+        for record in records for report in record.reports
+        for name, value in (*report.metrics.items(), *_components(report.vectors))
+    ]
+    return pd.DataFrame(rows, columns=METRIC_COLUMNS)
+
+
+def _components(vectors: Any) -> list[tuple[str, float]]:
+    return [(f"{name}/{index:03d}", value) for name, values in vectors.items() for index, value in enumerate(values)]
