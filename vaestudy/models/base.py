@@ -11,9 +11,9 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-import torch
 from torch import Tensor
 
+from vaestudy.models.affine import affine
 from vaestudy.params import Layout, Parameter
 from vaestudy.registry import Registry
 
@@ -44,7 +44,7 @@ models: Registry[ModelFactory] = Registry("model")
 
 def dense(params: Named, name: str, x: Tensor) -> Tensor:
     """The affine layer ``name`` applied to ``x`` ``[K, B, in]``."""
-    return torch.baddbmm(params[name + ".bias"].unsqueeze(-2), x, params[name + ".weight"])
+    return affine(x, params[name + ".weight"], params[name + ".bias"])
 
 
 def dense_parameters(name: str, inputs: int, outputs: int) -> list[Parameter]:
