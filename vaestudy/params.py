@@ -7,7 +7,7 @@ and every parameter starts on a 64-byte boundary and kernels choose the same pat
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -42,11 +42,11 @@ class Layout:
     def __init__(self, parameters: Sequence[Parameter]):
         self.parameters = tuple(sorted(parameters, key=lambda p: PARTS.index(p.name.split(".")[0])))
         self.offsets: dict[str, int] = {}
-        column = 0
+        self._widths: list[int] = []  # each parameter and the padding after it, in turn
         for parameter in self.parameters:
-            self.offsets[parameter.name] = column
-            column += -(-parameter.size // ALIGNMENT) * ALIGNMENT
-        self.width = column
+            self.offsets[parameter.name] = sum(self._widths)
+            self._widths += [parameter.size, -parameter.size % ALIGNMENT]
+        self.width = sum(self._widths)
 
     @cached_property
     def count(self) -> int:
@@ -61,17 +61,17 @@ class Layout:
 
     def views(self, flat: Tensor) -> dict[str, Tensor]:
         """Named views of a flat matrix ``[K, P]``: each ``[K, *shape]``, sharing its memory."""
-        rows = flat.shape[0]
-        return {
-            p.name: flat[:, self.offsets[p.name] : self.offsets[p.name] + p.size].view(rows, *p.shape)
-            for p in self.parameters
-        }
+        blocks = flat.split_with_sizes(self._widths, dim=1)[::2]
+        return {p.name: block.view(len(flat), *p.shape) for p, block in zip(self.parameters, blocks, strict=True)}
 
-    def pack(self, named: Mapping[str, Tensor], out: Tensor) -> Tensor:
-        """Copies named tensors ``[K, *shape]`` into ``out`` ``[K, P]``; padding columns are left as they are."""
-        for name, view in self.views(out).items():
-            view.copy_(named[name])
-        return out
+    def pack(self, tensors: Iterable[Tensor]) -> Tensor:
+        """The inverse of ``views``: one tensor ``[K, *shape]`` per parameter, in order, as a new matrix ``[K, P]``."""
+        blocks: list[Tensor] = []
+        for tensor, padding in zip(tensors, self._widths[1::2], strict=True):
+            blocks.append(tensor.flatten(1))
+            if padding:
+                blocks.append(tensor.new_zeros(len(tensor), padding))
+        return torch.cat(blocks, dim=1)
 
     def initial(self, generator: torch.Generator, dtype: torch.dtype) -> Tensor:
         """The starting parameters of one member, ``[P]`` on the CPU, drawn in the order of the layout."""

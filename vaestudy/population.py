@@ -143,6 +143,8 @@ class _Stretch:
     def __init__(self, task: Task, members: Sequence[Member], count: int, dtype: torch.dtype):
         self.grad_evals = 0
         self._task, self._dtype = task, dtype
+        self._at: Tensor | None = None
+        self._leaves: dict[str, Tensor] = {}
         self._starts = [member.steps for member in members]
         self._noise = Noise([member.seed for member in members], task.device)
         self._rows = torch.stack([_batches(task, member, count) for member in members], dim=1).to(task.device)
@@ -191,11 +193,12 @@ class _Stretch:
         return x, eps
 
     def _gradients(self, at: Tensor, x: Tensor, eps: Tensor, beta: Tensor) -> tuple[Tensor, Tensor]:
-        layout = self._task.model.layout
-        leaves = {name: view.detach().requires_grad_() for name, view in layout.views(at).items()}
-        loss = self._loss(leaves, x, eps, beta)
-        grads = torch.autograd.grad(loss.sum(), list(leaves.values()))
-        return layout.pack(dict(zip(leaves, grads, strict=True)), torch.zeros_like(at)), loss.detach()
+        if at is not self._at:  # an optimizer that updates in place comes back with the same tensor
+            self._at = at
+            self._leaves = {k: v.detach().requires_grad_() for k, v in self._task.model.layout.views(at).items()}
+        loss = self._loss(self._leaves, x, eps, beta)
+        grads = torch.autograd.grad(loss, list(self._leaves.values()), torch.ones_like(loss))
+        return self._task.model.layout.pack(grads), loss.detach()
 
     def _loss(self, params: dict[str, Tensor], x: Tensor, eps: Tensor, beta: Tensor) -> Tensor:
         """Distortion + beta * rate with free bits, ``[K]``, nats per example."""
