@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor
-from torch.optim.adam import adam as torch_adam
 
 from vaestudy.hyperparameters import Decay, NonNegative, Positive
 from vaestudy.optimizers.base import rule
@@ -19,9 +18,9 @@ LOSHCHILOV = Source("loshchilov2019decoupled", "Loshchilov, Ilya and Hutter, Fra
 
 
 def _fused(theta: Tensor, g: Tensor, slots: dict[str, Tensor], t: int, h: Mapping[str, float], decoupled: bool) -> None:
-    torch_adam([theta], [g], [slots["m"]], [slots["v"]], [], [torch.tensor(float(t - 1))], fused=True, amsgrad=False,
-               decoupled_weight_decay=decoupled, beta1=h["beta1"], beta2=h["beta2"], lr=h["lr"],
-               weight_decay=h["weight_decay"], eps=h["eps"], maximize=False)
+    kernel = torch._fused_adamw_ if decoupled else torch._fused_adam_
+    kernel([theta], [g], [slots["m"]], [slots["v"]], [], [torch.tensor(float(t))], lr=h["lr"], beta1=h["beta1"],
+           beta2=h["beta2"], weight_decay=h["weight_decay"], eps=h["eps"], amsgrad=False, maximize=False)
 
 
 def _adam(theta: Tensor, g: Tensor, slots: dict[str, Tensor], t: int, h: Mapping[str, float]) -> None:
