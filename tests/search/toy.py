@@ -47,8 +47,10 @@ def train(search: CellSearch, ask: Ask) -> None:
     """Reports some epochs and tells the outcome."""
     for epoch in REPORTED:
         if search.report(ask.number, epoch, loss(ask, epoch)):
-            return search.tell(ask.number, "pruned", loss(ask, epoch))
-    search.tell(ask.number, "done", loss(ask, EPOCHS))
+            search.tell(ask.number, "pruned", loss(ask, epoch))
+            break
+    else:
+        search.tell(ask.number, "done", loss(ask, EPOCHS))
 
 
 def run(search: CellSearch, trials: int | None = None) -> list[Ask]:

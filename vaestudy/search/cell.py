@@ -31,7 +31,7 @@ from vaestudy.search.storage import RetryingStorage
 from vaestudy.spec.models import Search
 
 READY, OUTCOME, REASON, STOPPED, IDENTITY = "ready", "outcome", "reason", "stopped_at", "identity"
-"""User attributes of a trial, the last of the Optuna study."""
+"""User attributes: the last of the Optuna study, the others of its trials."""
 
 STATES: dict[Outcome, TrialState] = {
     "done": TrialState.COMPLETE,
@@ -179,7 +179,7 @@ class CellSearch:
         if outcome == "cancelled":
             return
         if outcome == "done" and (value is None or not math.isfinite(value)):
-            raise ValueError(f"trial {number} is done with value {value}; expected a finite one, else tell it 'diverged'")
+            raise ValueError(f"trial {number} is done with value {value}; expected a finite one, else 'diverged'")
         row = self._rows()[number]
         if not row.state.is_finished():
             self._finish(row, outcome, value if outcome == "done" else None, reason)

@@ -23,7 +23,10 @@ from vaestudy.seeding import mix
 def trial_sampler(
     name: Literal["random", "sobol", "tpe", "gp"], spaces: Spaces, seed: int, study: str, number: int
 ) -> BaseSampler:
-    """The sampler that draws trial ``number`` of the Optuna study called ``study``."""
+    """The sampler that draws trial ``number`` of the Optuna study called ``study``.
+
+    TPE learns from done, pruned and diverged trials, the Gaussian process (``gp``) from done trials only.
+    """
     if name == "sobol":
         return SobolSampler(parameters(spaces), seed=mix(seed, study), index=number)
     trial_seed = mix(seed, study, number) % 2**32  # NumPy's RandomState takes 32 bits

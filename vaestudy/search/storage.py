@@ -16,7 +16,7 @@ from optuna.storages import RDBStorage, get_storage
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 
 from vaestudy.credentials import credential
-from vaestudy.errors import ConflictError, DataError, DiskError, ServiceError, UsageError
+from vaestudy.errors import ConflictError, DataError, DiskError, ServiceError, UsageError, VaestudyError
 
 _log = logging.getLogger(__name__)
 
@@ -24,7 +24,17 @@ DEADLINE_SECONDS = 600.0
 """How long a database may be away before the study gives up (it can be resumed)."""
 
 CONNECT_SECONDS = 10
-_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+_DISK = (DiskError, "free space, or change storage.results")
+_DAMAGE = (DataError, "put back a copy, or start the study under another name")
+_BUSY = (ConflictError, "another process holds it: wait for that one or end it")
+_SQLITE: dict[int, tuple[type[VaestudyError], str]] = {
+    sqlite3.SQLITE_FULL: _DISK, sqlite3.SQLITE_IOERR: _DISK, sqlite3.SQLITE_READONLY: _DISK,
+    sqlite3.SQLITE_CANTOPEN: _DISK, sqlite3.SQLITE_PERM: _DISK,
+    sqlite3.SQLITE_NOTADB: _DAMAGE, sqlite3.SQLITE_CORRUPT: _DAMAGE,
+    sqlite3.SQLITE_BUSY: _BUSY, sqlite3.SQLITE_LOCKED: _BUSY,
+}
+"""What SQLite's result codes mean for the user, and what to do."""
 
 
 class RetryingStorage:
@@ -67,7 +77,10 @@ class RetryingStorage:
         try:
             return self._policy(member, *args, **kwargs)
         except (SQLAlchemyError, StorageInternalError) as error:
-            raise _explained(error, self._label) or error from error
+            explained = _explained(error, self._label)
+            if explained is None:
+                raise
+            raise explained from error
 
     def _log_retry(self, state: tenacity.RetryCallState) -> None:
         wait = state.next_action.sleep if state.next_action else 0.0
@@ -92,8 +105,7 @@ def open_storage(where: str, folder: Path) -> RetryingStorage:
         url = sqlalchemy.URL.create("sqlite", database=str(folder / "optuna.db"))
         return _open(url, f"the trial database {folder / 'optuna.db'}", {"timeout": 20})
     url = _postgresql(where, credential(where))
-    place = url.set(drivername="postgresql", password=None).render_as_string()
-    label = f"the trial database of credential {where!r} ({place})"
+    label = f"the trial database of credential {where!r} ({url.database} at {url.host}:{url.port or 5432})"
     return _open(url, label, {"connect_timeout": CONNECT_SECONDS})
 
 
@@ -123,7 +135,10 @@ def _open(url: sqlalchemy.URL, label: str, connect_args: dict[str, Any]) -> Retr
     except ImportError as error:
         raise UsageError(f"{label}: PostgreSQL's driver is not installed: pip install 'vaestudy[postgres]'") from error
     except (SQLAlchemyError, StorageInternalError) as error:
-        raise _explained(error, label) or error from error
+        explained = _explained(error, label)
+        if explained is None:
+            raise
+        raise explained from error
     return RetryingStorage(backend, label)
 
 
@@ -131,10 +146,13 @@ def _check_schema(backend: RDBStorage, label: str) -> None:
     found, ours = backend.get_current_version(), backend.get_head_version()
     if found == ours:
         return
-    older = found in backend.get_all_versions()
-    remedy = "upgrade it with 'optuna storage upgrade'" if older else "upgrade Optuna here"
+    if found in backend.get_all_versions():
+        difference, remedy = "older", "upgrade it with 'optuna storage upgrade'"
+    else:
+        difference, remedy = "newer", "upgrade Optuna here"
+    backend.engine.dispose()
     raise ConflictError(
-        f"{label} has the schema {found}, {'older' if older else 'newer'} than {ours} of Optuna {optuna.__version__}; {remedy}"
+        f"{label} has schema {found}, {difference} than {ours} of Optuna {optuna.__version__}; {remedy}"
     )
 
 
@@ -150,22 +168,19 @@ def _is_transient(error: BaseException) -> bool:
     if cause is None:
         return False
     if isinstance(cause.orig, sqlite3.Error):
-        return _sqlite_code(cause.orig) in _BUSY
+        return _SQLITE.get(_sqlite_code(cause.orig)) is _BUSY
     return isinstance(cause, (OperationalError, InterfaceError)) or cause.connection_invalidated
 
 
-def _explained(error: BaseException, label: str) -> ServiceError | DiskError | DataError | None:
-    """The error for the user, or None where the fault is ours."""
+def _explained(error: BaseException, label: str) -> VaestudyError | None:
+    """The error for the user, or None where the fault is ours (a wrong statement, a missing table)."""
     cause = _database_error(error)
     if cause is None:
         return None
     said = str(cause.orig).strip().splitlines()[0]
     if isinstance(cause.orig, sqlite3.Error):
-        if _sqlite_code(cause.orig) in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-            return DataError(f"{label} is damaged: {said}; put back a copy, or start the study under another name")
-        if isinstance(cause, OperationalError):
-            return DiskError(f"{label} cannot be used: {said}; free space, or name another folder under storage.results")
-        return None
+        kind, remedy = _SQLITE.get(_sqlite_code(cause.orig), (None, ""))
+        return kind(f"{label} cannot be used: {said}; {remedy}") if kind else None
     if not _is_transient(error):
         return None
     return ServiceError(f"{label} cannot be used: {said}; try it with: psql '<the address>' -c 'select 1'")
