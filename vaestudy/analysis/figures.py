@@ -6,12 +6,14 @@ import io
 from collections.abc import Mapping
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from vaestudy.analysis.compare import Comparison, by_seed, confirmed, sound
 from vaestudy.analysis.frames import Records
@@ -36,8 +38,6 @@ def render(figure: Figure, form: str) -> bytes:
     """A figure as ``png`` or ``svg``, the same bytes every time."""
     FigureCanvasAgg(figure)
     buffer = io.BytesIO()
-    import matplotlib
-
     with matplotlib.rc_context({"svg.hashsalt": "vaestudy", "svg.fonttype": "none"}):
         figure.savefig(buffer, format=form, metadata={"Date": None} if form == "svg" else {"Software": None})
     return buffer.getvalue()
@@ -94,7 +94,7 @@ def learning_curves(records: Records, comparison: Comparison) -> Figure:
         axes.set_ylim(min(ends) - 0.15 * (trivial - min(ends)), trivial + 0.6 * (trivial - min(ends)))
         axes.set(xlabel="gradient evaluations", ylabel="validation −ELBO [nats per image]")
         axes.set_title(workload, fontsize="medium", loc="left")
-        axes.legend(frameon=False, fontsize="small")
+        _legend(axes)
         _plain(axes)
     return figure
 
@@ -116,9 +116,10 @@ def best_of_n(records: Records) -> Figure:
         if not axes.lines:
             figure.delaxes(axes)
             continue
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set(xlabel="trials n", ylabel="expected best validation −ELBO\n[nats per image]")
         axes.set_title(workload, fontsize="medium", loc="left")
-        axes.legend(frameon=False, fontsize="small")
+        _legend(axes)
         _plain(axes)
     return figure
 
@@ -210,6 +211,11 @@ def look(records: Records, method: str) -> tuple[str, str]:
     """A method's colour and marker, the same in every figure."""
     index = records.methods.index(method)
     return OKABE_ITO[index % len(OKABE_ITO)], MARKERS[index % len(MARKERS)]
+
+
+def _legend(axes: Axes) -> None:
+    """A legend beside the data, never over them."""
+    axes.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
 
 def _plain(axes: Axes) -> None:

@@ -3,5 +3,6 @@
 from vaestudy.execution.cluster import Cluster, connect, disconnect
 from vaestudy.execution.jobs import Common, Job, RunQueue
 from vaestudy.execution.tuner import execute
+from vaestudy.execution.worker import make_task
 
-__all__ = ["Cluster", "Common", "Job", "RunQueue", "connect", "disconnect", "execute"]
+__all__ = ["Cluster", "Common", "Job", "RunQueue", "connect", "disconnect", "execute", "make_task"]

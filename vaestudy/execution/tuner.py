@@ -203,6 +203,7 @@ def execute(queue: RunQueue, common: Common, cluster: Cluster, population: int, 
         run_config=tune.RunConfig(
             name="launch", storage_path=str(scratch), stop=_Results(dispatcher), callbacks=[_Failures(dispatcher)],
             failure_config=tune.FailureConfig(max_failures=retries), verbose=0,
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
         ),
     )
     try:

@@ -13,7 +13,7 @@ from types import FrameType
 from vaestudy import analysis, data
 from vaestudy.errors import ConflictError, InterruptedStudyError, UnsuccessfulError
 from vaestudy.execution import Common, connect, disconnect, execute
-from vaestudy.search import CellSearch, open_storage
+from vaestudy.search import CellSearch, RetryingStorage, open_storage
 from vaestudy.seeding import mix
 from vaestudy.spec import Study, cells, first_rung, space, study_hash
 from vaestudy.study.folder import StudyFolder, parse_duration
@@ -88,7 +88,9 @@ def launch(
         stack.enter_context(_logging_to(folder.log))
         for workload in study.workloads.values():
             data.fetch(data.data_sets.find(workload.data.name).component, data.data_folder())
-        searches = _searches(study, folder, retry_failed)
+        storage = open_storage(study.storage.optuna, folder.path)
+        stack.callback(storage.close)
+        searches = _searches(study, storage, retry_failed)
         shipper = stack.enter_context(ShipperProcess.start(study, folder, command))
         _run(study, folder, searches, address, seconds, listener)
         analysis.export(folder.path, study.report.formats, folder.report)
@@ -179,11 +181,10 @@ def _common(study: Study, folder: Path, device: str, threads: int) -> Common:
     )
 
 
-def _searches(study: Study, folder: StudyFolder, retry_failed: bool) -> dict[str, CellSearch]:
+def _searches(study: Study, storage: RetryingStorage, retry_failed: bool) -> dict[str, CellSearch]:
     """One search per cell, or in joint mode per workload."""
-    storage = open_storage(study.storage.optuna, folder.path)
     if study.search.allocation == "joint":
-        arms = {workload: {method: space(study, method) for method in study.methods} for workload in study.workloads}
+        arms = {workload: {method: space(study, method) for method in sorted(study.methods)} for workload in study.workloads}
     else:
         arms = {cell.key: {cell.method: space(study, cell.method)} for cell in cells(study)}
     searches = {

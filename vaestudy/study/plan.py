@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import math
+import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from vaestudy.data import data_sets
-from vaestudy.spec import Study, Workload, cells, first_rung, space
+import torch
+
+from vaestudy.data import data_folder, data_sets
+from vaestudy.execution import make_task
+from vaestudy.spec import Cell, Range, Study, Workload, cells, first_rung, resolve, space
+from vaestudy.trainer import Trainer
 
 
 @dataclass(frozen=True)
@@ -63,3 +70,32 @@ def training_rows(workload: Workload) -> int:
 def steps_per_epoch(workload: Workload) -> int:
     """Updates in an epoch: whole batches."""
     return training_rows(workload) // workload.batch_size
+
+
+def probe(study: Study) -> dict[str, float]:
+    """Seconds that one epoch of each cell takes on this machine with one thread, evaluation included.
+
+    Each method trains two epochs with its range's middle settings; the second is timed.
+    """
+    return {cell.key: _epoch_seconds(study, cell) for cell in cells(study)}
+
+
+def _epoch_seconds(study: Study, cell: Cell) -> float:
+    workload = study.workloads[cell.workload]
+    torch.set_num_threads(1)
+    trainer = Trainer(make_task(workload, data_folder(), "cpu"), study.methods[cell.method].optimizer, study.seed)
+    drawn = {key: _middle(entry) for key, entry in space(study, cell.method).items() if not entry.when}
+    trainer.admit("probe", study.seed, resolve(study, cell.method, drawn, training_rows(workload)))
+    trainer.run()
+    start = time.perf_counter()
+    trainer.run()
+    return (time.perf_counter() - start) / study.train.evaluate_every
+
+
+def _middle(entry: Range) -> Any:
+    if entry.choice is not None:
+        return entry.choice[0]
+    assert entry.bounds is not None
+    low, high = entry.bounds
+    middle = math.sqrt(low * high) if entry.log else (low + high) / 2
+    return round(middle) if entry.int_ else middle

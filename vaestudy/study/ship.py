@@ -20,7 +20,6 @@ from vaestudy import analysis
 from vaestudy.errors import ServiceError, VaestudyError
 from vaestudy.spec import Study, study_hash
 from vaestudy.study.folder import StudyFolder
-from vaestudy.study.status import status
 from vaestudy.tracking import Shipper, preflight, tracking_uri
 
 PASS_SECONDS = 2.0
@@ -91,7 +90,7 @@ def main(path: str, command: str) -> int:
     while not _driver_is_done(wait):
         wait = PASS_SECONDS if _passed(shipper) else min(2 * wait, LONGEST_WAIT)
     for _ in range(3):
-        if _passed(shipper, last=status(folder).state != "interrupted"):
+        if _passed(shipper, last=True):
             return 0
         time.sleep(PASS_SECONDS)
     return 1

@@ -1,0 +1,180 @@
+"""The quickstart study as a user runs it: real Ray, real Optuna, real MLflow; killed once and resumed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from vaestudy.records import RunRecord, read_runs
+
+ROOT = Path(__file__).parents[1]
+METHODS = ("sgd", "adam", "rmsprop", "ivon")
+TRIALS, SEEDS = 3, 2
+SMALL = [f"search.trials={TRIALS}", f"confirm.seeds={SEEDS}", "train.epochs=20", "confirm.iwae_samples=20"]
+
+
+def vaestudy(*arguments: str, results: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "vaestudy", *arguments, "--results", str(results)]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                            start_new_session=True, env={**os.environ, "NO_COLOR": "1"})
+
+
+def launch(results: Path, *more: str) -> subprocess.Popen[str]:
+    return vaestudy("launch", "studies/quickstart.yaml", *SMALL, *more, results=results)
+
+
+def finished(process: subprocess.Popen[str], code: int = 0) -> tuple[str, str]:
+    out, err = process.communicate(timeout=240)
+    assert process.returncode == code, err
+    assert "Traceback" not in err
+    return out, err
+
+
+def runs_of(study: Path) -> dict[str, RunRecord]:
+    return {record.run.uid: record for record in read_runs(study)}
+
+
+def values(study: Path) -> dict[str, dict[str, float]]:
+    """What every run measured, clocks left out."""
+    return {
+        uid: {k: v for k, v in record.end.metrics.items() if k != "final/train_seconds"}
+        for uid, record in runs_of(study).items() if record.end
+    }
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
+    """A study that nobody disturbed: its folder, its standard output, its standard error."""
+    results = tmp_path_factory.mktemp("undisturbed")
+    out, err = finished(launch(results))
+    return results / "quickstart", out, err
+
+
+def test_the_table_at_the_end_names_every_method(done: tuple[Path, str, str]) -> None:
+    assert all(method in done[1] for method in METHODS)
+    assert "nats" in done[1]
+
+
+def test_nobody_elses_warnings_reach_the_user(done: tuple[Path, str, str]) -> None:
+    text = done[1] + done[2]
+    assert not [line for line in text.splitlines() if "arning" in line or "WARN" in line or "INFO" in line]
+
+
+def test_every_planned_run_is_there_once_and_ended(done: tuple[Path, str, str]) -> None:
+    records = runs_of(done[0]).values()
+    counts = Counter((record.run.method, record.run.stage) for record in records)
+    assert counts == {(m, s): n for m in METHODS for s, n in (("search", TRIALS), ("confirm", SEEDS))}
+    assert all(record.end and record.end.outcome in ("done", "diverged") for record in records)
+
+
+def test_only_confirmation_runs_have_seen_the_test_part(done: tuple[Path, str, str]) -> None:
+    for record in runs_of(done[0]).values():
+        assert record.end is not None
+        seen = "final/test_nll" in record.end.metrics
+        assert seen == (record.run.stage == "confirm" and record.end.outcome == "done")
+
+
+def test_confirmation_uses_the_same_fresh_seeds_for_every_method(done: tuple[Path, str, str]) -> None:
+    seeds = {m: {r.run.seed for r in runs_of(done[0]).values() if r.run.stage == "confirm" and r.run.method == m}
+             for m in METHODS}
+    assert all(found == set(range(1, SEEDS + 1)) for found in seeds.values())
+
+
+def test_no_trial_is_left_running_in_the_database(done: tuple[Path, str, str]) -> None:
+    with sqlite3.connect(done[0] / "optuna.db") as database:
+        states = Counter(state for (state,) in database.execute("select state from trials"))
+    assert set(states) <= {"COMPLETE", "PRUNED"}
+    assert sum(states.values()) == TRIALS * len(METHODS)
+
+
+def test_mlflow_has_a_study_run_and_a_child_for_every_run(done: tuple[Path, str, str]) -> None:
+    with sqlite3.connect(done[0].parent / "mlflow.db") as database:
+        names = [name for (name,) in database.execute("select name from runs where lifecycle_stage = 'active'")]
+        doubled = database.execute(
+            "select count(*) from (select run_uuid, key, step from metrics group by 1, 2, 3 having count(*) > 1)"
+        ).fetchone()
+    assert len(names) == len(set(names)) == 1 + len(METHODS) * (TRIALS + SEEDS)
+    assert "STUDY quickstart" in names
+    assert doubled == (0,)
+
+
+def test_every_evaluation_is_in_mlflow_once(done: tuple[Path, str, str]) -> None:
+    expected = sum(report.epoch > 0 for record in runs_of(done[0]).values() for report in record.reports)
+    with sqlite3.connect(done[0].parent / "mlflow.db") as database:
+        (rows,) = database.execute("select count(*) from metrics where key = 'val/nelbo' and step > 0").fetchone()
+    assert rows == expected
+
+
+def test_the_tables_are_written_in_every_format(done: tuple[Path, str, str]) -> None:
+    suffixes = {path.suffix for path in (done[0] / "report").iterdir()}
+    assert {".csv", ".parquet", ".md", ".tex", ".html"} <= suffixes
+
+
+def test_report_and_export_work_with_mlflow_gone(done: tuple[Path, str, str], tmp_path: Path) -> None:
+    (done[0].parent / "mlflow.db").rename(tmp_path / "gone.db")
+    try:
+        out, _ = finished(vaestudy("report", "quickstart", results=done[0].parent))
+    finally:
+        (tmp_path / "gone.db").rename(done[0].parent / "mlflow.db")
+    assert all(method in out for method in METHODS)
+
+
+@pytest.mark.slow
+def test_a_second_launch_of_a_running_study_is_refused_and_stop_saves_it(tmp_path: Path) -> None:
+    first = launch(tmp_path, "train.epochs=2000")
+    _until_recorded(tmp_path / "quickstart", first, runs=1)
+    _, err = finished(launch(tmp_path, "train.epochs=2000"), code=5)
+    assert str(first.pid) in err
+    finished(vaestudy("stop", "quickstart", results=tmp_path))
+    _, err = finished(first, code=130)
+    assert "resume" in err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("population", [1, 2])
+def test_a_study_killed_and_resumed_ends_with_the_numbers_of_an_undisturbed_one(
+    population: int, done: tuple[Path, str, str], tmp_path: Path
+) -> None:
+    more = ["budget.checkpoint_seconds=0.1", f"resources.population={population}"]
+    victim = launch(tmp_path, *more)
+    _until_recorded(tmp_path / "quickstart", victim, runs=5)
+    os.killpg(victim.pid, signal.SIGKILL)
+    victim.wait()
+    finished(vaestudy("resume", "quickstart", results=tmp_path))
+    resumed = sorted(sorted(v.items()) for v in values(tmp_path / "quickstart").values())
+    assert resumed == sorted(sorted(v.items()) for v in values(done[0]).values())
+
+
+@pytest.mark.slow
+def test_a_worker_killed_in_mid_run_changes_nothing(done: tuple[Path, str, str], tmp_path: Path) -> None:
+    import psutil
+
+    study = launch(tmp_path, "budget.checkpoint_seconds=0.1")
+    _until_recorded(tmp_path / "quickstart", study, runs=3)
+    workers = [p for p in psutil.process_iter(["cmdline"]) if "ray::Worker" in " ".join(p.info["cmdline"] or ())
+               and psutil.Process(study.pid) in p.parents()]
+    if not workers:
+        workers = [p for p in psutil.process_iter(["name", "cmdline"]) if "ray::" in " ".join(p.info["cmdline"] or ())]
+    workers[0].kill()
+    finished(study)
+    assert any(record.attempt > 1 for record in runs_of(tmp_path / "quickstart").values())
+    assert values(tmp_path / "quickstart") == values(done[0])
+
+
+def _until_recorded(study: Path, process: subprocess.Popen[str], runs: int) -> None:
+    """Waits until so many runs have reports in their spools."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        assert process.poll() is None, process.communicate()
+        if study.exists() and sum(bool(record.reports) for record in read_runs(study)) >= runs:
+            return
+        time.sleep(0.05)
+    pytest.fail("no runs in two minutes")

@@ -1,0 +1,7 @@
+"""``python -m vaestudy`` is the command line."""
+
+import sys
+
+from vaestudy.cli import main
+
+sys.exit(main())

@@ -1,0 +1,55 @@
+"""Arguments that several commands share, and what they mean."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from vaestudy.spec import Study
+    from vaestudy.study import StudyFolder
+
+StudyArgument = Annotated[str, typer.Argument(metavar="STUDY", help="A study file, or the name of a known study.")]
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The name of a known study.")]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Overrides, e.g. search.trials=5.", show_default=False)
+]
+Results = Annotated[Path | None, typer.Option("--results", help="The folder of all studies.  [default: ./results]")]
+Address = Annotated[str | None, typer.Option("--address", help="A Ray cluster, host:port; default: this machine.")]
+Until = Annotated[str | None, typer.Option("--until", help="Stop, resumable, after e.g. 90s, 30m, 2h.")]
+
+DEFAULT_RESULTS = Path("results")
+
+
+def is_file(study: str) -> bool:
+    """Whether a STUDY argument means a file rather than a name."""
+    return study.endswith((".yaml", ".yml")) or "/" in study or Path(study).exists()
+
+
+def load(study: str, overrides: Sequence[str] | None, results: Path | None) -> Study:
+    """The study that a STUDY argument means, after overrides."""
+    from vaestudy.spec import load_study  # torch comes with it: a second that --help need not wait
+
+    if is_file(study):
+        return load_study(Path(study), overrides or ())
+    return load_study(folder(study, results).resolved, overrides or ())
+
+
+def folder(name: str, results: Path | None) -> StudyFolder:
+    """The folder of a study by name; of a study file, the folder of the name in it."""
+    from vaestudy.study.folder import find
+
+    if is_file(name):
+        study = load(name, None, results)
+        return find(study.name, results or Path(study.storage.results))
+    return find(name, results or DEFAULT_RESULTS)
+
+
+def command_line() -> str:
+    """How this command was called, as MLflow shows it."""
+    return shlex.join(["vaestudy", *sys.argv[1:]])

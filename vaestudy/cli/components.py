@@ -1,0 +1,87 @@
+"""Commands about what there is: components, their sources, the schema."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vaestudy.cli.arguments import load
+from vaestudy.cli.output import Output
+from vaestudy.errors import UsageError, nearest
+
+if TYPE_CHECKING:
+    from vaestudy.registry import Entry, Registry, Source
+
+
+def register(app: typer.Typer) -> None:
+    """Adds this module's commands."""
+    for command in (components, cite, schema):
+        app.command()(command)
+
+
+def components(
+    context: typer.Context, kind: Annotated[str | None, typer.Argument(help="e.g. optimizer.", show_default=False)] = None
+) -> None:
+    """Lists what studies can name: optimizers, schedules, models, likelihoods, data sets."""
+    output: Output = context.obj
+    registries = {registry.kind: registry for registry in _registries()}
+    if kind is not None and kind.rstrip("s") not in registries:
+        raise UsageError(f"unknown kind {kind!r} - {nearest(kind, registries)}")
+    for registry in registries.values() if kind is None else [registries[kind.rstrip("s")]]:
+        for entry in registry if output.json_lines else ():
+            output.json({"kind": registry.kind, "name": entry.name, "summary": entry.summary, "hyperparameters": {
+                name: {"legal": item.domain.says, "default": item.default} for name, item in entry.hyperparameters.items()
+            }})
+        if not output.json_lines:
+            output.table([registry.kind, "what it is", "hyperparameters"],
+                         [[entry.name, entry.summary, _signature(entry)] for entry in registry])
+            output.result("")
+
+
+def cite(
+    context: typer.Context,
+    what: Annotated[str | None, typer.Argument(help="A component, a study file or a study; default: everything.")] = None,
+) -> None:
+    """Prints BibTeX of components, or of those a study uses."""
+    output: Output = context.obj
+    entries = [entry for registry in _registries() for entry in registry]
+    if what is not None:
+        names = {what} if any(entry.name == what for entry in entries) else _used(what)
+        entries = [entry for entry in entries if entry.name in names]
+    sources: dict[str, Source] = {entry.source.key: entry.source for entry in entries if entry.source}
+    for source in sources.values():
+        output.json(source) if output.json_lines else output.out.file.write(source.bibtex() + "\n\n")
+
+
+def schema() -> None:
+    """Prints the JSON Schema of study files, for editors."""
+    from vaestudy.spec import json_schema
+
+    typer.echo(json.dumps(json_schema(), indent=2))
+
+
+def _registries() -> list[Registry[Any]]:
+    from vaestudy.data import data_sets
+    from vaestudy.distributions import likelihoods
+    from vaestudy.models import models
+    from vaestudy.optimizers import optimizers
+    from vaestudy.schedules import schedules
+
+    return [optimizers, schedules, models, likelihoods, data_sets]
+
+
+def _signature(entry: Entry[Any]) -> str:
+    return ", ".join(
+        f"{name}" if item.required else f"{name}={item.default}" for name, item in entry.hyperparameters.items()
+    )
+
+
+def _used(what: str) -> set[str]:
+    """The components that a study names."""
+    study = load(what, None, None)
+    parts = {study.train.schedule, study.train.beta.schedule}
+    for workload in study.workloads.values():
+        parts |= {workload.data.name, workload.model.name, workload.likelihood.name}
+    return parts | {method.optimizer for method in study.methods.values()}

@@ -1,0 +1,153 @@
+"""Commands that show and export what studies found."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vaestudy.cli.arguments import DEFAULT_RESULTS, NameArgument, Results, folder
+from vaestudy.cli.output import Output
+from vaestudy.errors import UsageError, nearest
+
+if TYPE_CHECKING:
+    from vaestudy.records import RunRecord
+
+BARS = "▁▂▃▄▅▆▇█"
+
+
+def register(app: typer.Typer) -> None:
+    """Adds this module's commands."""
+    for command in (report, export, trial, ui):
+        app.command()(command)
+
+
+def report(context: typer.Context, name: NameArgument, results: Results = None) -> None:
+    """Shows the comparison, from the records alone."""
+    show_report(context.obj, folder(name, results).path)
+
+
+def show_report(output: Output, path: Path) -> None:
+    """Prints a study's report."""
+    from vaestudy.analysis import report as make_report
+
+    made = make_report(path)
+    if output.json_lines:
+        for row in made.rows:
+            output.json(dict(zip(made.header, row, strict=True)))
+        return
+    for answer in made.answers:
+        output.result(answer)
+    output.result("")
+    output.table(made.header, made.rows, made.best)
+    output.result("")
+    for note in made.notes:
+        output.note(f"· {note}")
+
+
+def export(
+    context: typer.Context, name: NameArgument, results: Results = None,
+    formats: Annotated[str, typer.Option("--format", help="Of csv, parquet, md, tex, html, with commas.")] = "csv,md,tex,html,parquet",
+    out: Annotated[Path | None, typer.Option("--out", help="Where to write.  [default: the study's report folder]")] = None,
+) -> None:
+    """Writes tables and figures for a paper, from the records alone."""
+    from vaestudy.analysis import export as write
+
+    found = folder(name, results)
+    output: Output = context.obj
+    for path in write(found.path, [part.strip() for part in formats.split(",")], out or found.report):
+        output.json({"file": str(path)}) if output.json_lines else output.result(str(path))
+
+
+def trial(
+    context: typer.Context, name: NameArgument, which: Annotated[str, typer.Argument(metavar="ID", help="A uid or its beginning, or e.g. adam#17, or adam#17/3 for confirmation seed 3.")],
+    results: Results = None,
+) -> None:
+    """Shows one run: settings, curve, outcome, where it lies."""
+    from vaestudy.records import attempt_folder, read_runs
+
+    output: Output = context.obj
+    found = folder(name, results)
+    record = _pick(list(read_runs(found.path)), which)
+    place = attempt_folder(found.path, record.run.uid, record.attempt)
+    if output.json_lines:
+        output.json({"run": record.run, "attempt": record.attempt, "end": record.end, "folder": place,
+                     "reports": record.reports})
+        return
+    end = record.end
+    output.result(f"{record.run.name}   {record.run.cell}   uid {record.run.uid}   attempt {record.attempt}")
+    output.result(f"outcome: {end.outcome if end else 'in flight'}" + (f" ({end.failure})" if end and end.failure != "none" else "")
+                  + (f": {end.reason}" if end and end.reason else ""))
+    values = [report.metrics["val/nelbo"] for report in record.reports if "val/nelbo" in report.metrics]
+    if values:
+        output.result(f"validation −ELBO: {sparkline(values)}  {values[0]:.2f} -> {values[-1]:.2f} nats in {record.reports[-1].epoch} epochs")
+    output.table(["setting", "value"], [[key, str(value)] for key, value in record.run.settings.items()])
+    if end:
+        output.table(["summary", "value"], [[key, f"{value:.6g}"] for key, value in sorted(end.metrics.items())])
+    output.result(f"folder: {place}")
+    output.result(f"again:  vaestudy launch {found.resolved} name={found.name}-again search.trials={record.run.trial + 1}")
+
+
+def ui(
+    context: typer.Context, name: Annotated[str | None, typer.Argument(help="Open on this study.")] = None,
+    results: Results = None, port: Annotated[int, typer.Option(min=1024, max=65535, help="On this machine only.")] = 5000,
+) -> None:
+    """Serves the MLflow pages of the studies on this machine; Ctrl-C ends it."""
+    from vaestudy.tracking.address import study_url, tracking_uri, ui_command, without_login
+
+    output: Output = context.obj
+    found = folder(name, results) if name else None
+    place = found.path.parent if found else results or DEFAULT_RESULTS
+    uri = tracking_uri(found.study().tracking.mlflow if found else "sqlite", place)
+    if uri is None:
+        raise UsageError(f"study {name!r} has tracking.mlflow: none; there is nothing to show")
+    command = ui_command(uri, place, port)
+    base = f"http://127.0.0.1:{port}" if command else without_login(uri)
+    experiment = _experiment(found.path) if found else None
+    output.result(study_url(f"{base}/", experiment, "leaderboard") if experiment else f"{base}/?workflowType=machine_learning")
+    if not command:
+        return
+    output.note("Serving on this machine only, in a few seconds; Ctrl-C ends it.")
+    try:
+        subprocess.run(command, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    except KeyboardInterrupt:
+        output.note("")
+
+
+def _experiment(study: Path) -> str | None:
+    """MLflow's number of a study, as its shipper left it; None before the first row was shipped."""
+    try:
+        return str(json.loads((study / "shipped.json").read_text())["experiment_id"])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def sparkline(values: Sequence[float], width: int = 40) -> str:
+    """A curve in one line; values above the first quarter's start are cut at its top."""
+    step = max(1, len(values) // width)
+    shown = list(values)[::step]
+    low, high = min(shown), sorted(shown)[int(0.9 * (len(shown) - 1))]
+    span = (high - low) or 1.0
+    return "".join(BARS[min(int((value - low) / span * (len(BARS) - 1)), len(BARS) - 1)] for value in shown)
+
+
+def _pick(records: list[RunRecord], which: str) -> RunRecord:
+    """The run that an ID means."""
+    names = {_short(record): record for record in records}
+    if which in names:
+        return names[which]
+    found = [record for record in records if record.run.uid.startswith(which)]
+    if len(found) == 1:
+        return found[0]
+    what = "several runs" if found else "no run"
+    raise UsageError(f"{what} with ID {which!r}; {nearest(which, names)}"[:600])
+
+
+def _short(record: RunRecord) -> str:
+    run = record.run
+    base = f"{run.method}#{run.trial}"
+    return base if run.stage == "search" else f"{base}/{run.seed}"

@@ -1,0 +1,216 @@
+"""Commands that make, run and follow studies."""
+
+from __future__ import annotations
+
+import time
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from vaestudy.cli import live
+from vaestudy.cli.arguments import (
+    DEFAULT_RESULTS, Address, NameArgument, Overrides, Results, StudyArgument, Until, command_line, folder, load,
+)
+from vaestudy.cli.output import Output, seconds
+from vaestudy.errors import ConflictError, UsageError
+
+if TYPE_CHECKING:
+    from vaestudy.spec import Study
+    from vaestudy.study import Status
+
+# Commands import vaestudy.study inside themselves: with it come torch, ray and optuna, three seconds that --help, init
+# and usage errors need not wait for.
+
+Resume = Literal["auto", "never", "must"]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds this module's commands."""
+    for command in (init, check, plan, launch, resume, stop, status):
+        app.command()(command)
+    app.command("list")(list_studies)
+
+
+def init(
+    context: typer.Context, name: Annotated[str, typer.Argument(help="The new study's name.")] = "my-study"
+) -> None:
+    """Writes a commented study file to start from."""
+    path = Path(name if name.endswith((".yaml", ".yml")) else f"{name}.yaml")
+    template = (files("vaestudy.cli") / "template.yaml").read_text(encoding="utf-8")
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(template.replace("my-study", path.stem))
+    except FileExistsError:
+        raise ConflictError(f"{path} exists already; name another, e.g. {path.stem}-2") from None
+    output: Output = context.obj
+    output.result(f"Wrote {path}.")
+    output.note(f"Next: vaestudy check {path} && vaestudy launch {path}")
+
+
+def check(
+    context: typer.Context, study: StudyArgument, overrides: Overrides = None, results: Results = None,
+    show: Annotated[bool, typer.Option("--print", help="Print the resolved file.")] = False,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of study files.")] = False,
+) -> None:
+    """Checks a study file; reports all problems at once."""
+    from vaestudy.spec import dump_study, json_schema, study_hash
+
+    output: Output = context.obj
+    loaded = load(study, overrides, results)
+    if output.json_lines:
+        output.json({"study": loaded.name, "hash": study_hash(loaded), "ok": True})
+    elif schema:
+        import json
+
+        output.out.file.write(json.dumps(json_schema(), indent=2) + "\n")
+    elif show:
+        output.out.file.write(dump_study(loaded))
+    else:
+        output.result(f"{loaded.name}: sound; hash {study_hash(loaded)}")
+        for plugin in loaded.plugins:
+            output.note(f"runs code from plug-in {plugin}")
+
+
+def plan(
+    context: typer.Context, study: StudyArgument, overrides: Overrides = None, results: Results = None,
+    probe: Annotated[bool, typer.Option("--probe", help="Time an epoch of each cell, and say how long it will take.")] = False,
+) -> None:
+    """Says what a study will cost; writes nothing."""
+    from vaestudy.study.plan import plan as make_plan
+    from vaestudy.study.plan import probe as time_epochs
+
+    output: Output = context.obj
+    loaded = load(study, overrides, results)
+    made = make_plan(loaded)
+    epochs = time_epochs(loaded) if probe else {}
+    if output.json_lines:
+        for line in made.lines:
+            output.json({"cell": line.cell, "trials": line.trials, "dimensions": line.dimensions,
+                         "confirmations": line.confirmations, "grad_evals": line.grad_evals,
+                         "epoch_seconds": epochs.get(line.cell)})
+        return
+    header = ["cell", "trials", "searched", "confirmation runs", "updates a run", "gradient evals at most"]
+    rows = [[line.cell, str(line.trials), str(line.dimensions), str(line.confirmations), f"{line.updates_per_run:,}",
+             f"{line.grad_evals:,}"] for line in made.lines]
+    if probe:
+        header.append("seconds an epoch")
+        rows = [[*row, f"{epochs[line.cell]:.3f}"] for row, line in zip(rows, made.lines, strict=True)]
+    output.table(header, rows)
+    rung = "no pruning" if made.first_rung is None else f"pruning from epoch {made.first_rung}"
+    output.result(f"{made.runs} runs at most, {made.epochs} epochs each, {rung}; results in {results or made.results.parent}")
+    if probe:
+        total = sum(epochs[line.cell] * made.epochs * (line.trials + line.confirmations) for line in made.lines)
+        output.result(f"about {seconds(total)} of training on one worker")
+
+
+def launch(
+    context: typer.Context, study: StudyArgument, overrides: Overrides = None, results: Results = None,
+    address: Address = None, until: Until = None,
+    resume: Annotated[Resume, typer.Option(help="What to do where the study has begun already.")] = "auto",
+) -> None:
+    """Runs a study, or goes on with it."""
+    loaded = load(study, overrides, results)
+    place = results or Path(loaded.storage.results)
+    begun = (place / loaded.name / "study.yaml").exists()
+    if begun and resume == "never":
+        raise ConflictError(f"study {loaded.name!r} exists already in {place}; name this one otherwise (name={loaded.name}-2)")
+    if not begun and resume == "must":
+        raise ConflictError(f"study {loaded.name!r} has not begun in {place}; launch it without --resume must")
+    _run(context.obj, loaded, place, address, until)
+
+
+def resume(
+    context: typer.Context, name: NameArgument, results: Results = None, address: Address = None, until: Until = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed trials again.")] = False,
+    add_trials: Annotated[int, typer.Option("--add-trials", min=0, help="Search so many more trials per cell.")] = 0,
+) -> None:
+    """Goes on with a study that was stopped or killed."""
+    found = folder(name, results)
+    loaded = found.study()
+    if add_trials:
+        loaded = load(str(found.resolved), [f"search.trials={loaded.search.trials + add_trials}"], results)
+    _run(context.obj, loaded, found.path.parent, address, until, retry_failed)
+
+
+def stop(context: typer.Context, name: NameArgument, results: Results = None) -> None:
+    """Saves a running study and stops it."""
+    from vaestudy.study import stop as stop_study
+
+    stop_study(folder(name, results))
+    context.obj.result(f"Stopped; go on with: vaestudy resume {name}")
+
+
+def status(
+    context: typer.Context, name: NameArgument, results: Results = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Keep looking until it ends.")] = False,
+) -> None:
+    """Says how far a study is."""
+    from vaestudy.study.status import status as look
+
+    output: Output = context.obj
+    found = folder(name, results)
+    with live.Watcher(output) as watcher:
+        while watch and (now := look(found)).state == "running":
+            watcher.show(now)
+            time.sleep(1)
+    now = look(found)
+    if output.json_lines:
+        output.json(now)
+        return
+    output.result(f"{now.name}: {now.state}, {now.finished_runs} of {now.planned_runs} runs, {seconds(now.elapsed)}"
+                  + (f", {seconds(now.seconds_left)} left" if now.state == "running" else ""))
+    live.render(now, output.out)
+
+
+def list_studies(context: typer.Context, results: Results = None) -> None:
+    """Lists the known studies."""
+    from vaestudy.study.folder import known
+    from vaestudy.study.status import status as look
+
+    output: Output = context.obj
+    found = [look(folder) for folder in known(results or DEFAULT_RESULTS)]
+    if output.json_lines:
+        for one in found:
+            output.json(one)
+    elif found:
+        output.table(["study", "state", "runs", "elapsed"], [
+            [one.name, one.state, f"{one.finished_runs}/{one.planned_runs}", seconds(one.elapsed)] for one in found
+        ])
+    else:
+        output.note(f"no studies in {results or DEFAULT_RESULTS}; begin with: vaestudy init")
+
+
+def _run(
+    output: Output, study: Study, results: Path, address: str | None, until: str | None, retry_failed: bool = False
+) -> None:
+    from vaestudy.cli.results import show_report
+    from vaestudy.study import launch as run_study
+    from vaestudy.study.folder import parse_duration
+
+    limit = None if until is None else parse_duration(until)
+    if limit is not None and limit <= 0:
+        raise UsageError(f"--until: expected a time above 0, got {until!r}")
+    _header(output, study, results)
+    with live.Watcher(output) as watcher:
+        final = run_study(study, results, command=command_line(), address=address, seconds=limit, listener=watcher.show,
+                          retry_failed=retry_failed)
+    _footer(output, study, results, final)
+    show_report(output, results / study.name)
+
+
+def _header(output: Output, study: Study, results: Path) -> None:
+    output.note(f"{study.name}: {' '.join(study.description.split())}")
+    output.note(f"Results in {results / study.name}; look at them in MLflow with: vaestudy ui {study.name}{_where(results)}")
+
+
+def _footer(output: Output, study: Study, results: Path, final: Status) -> None:
+    if final.state == "complete":
+        output.note(f"Complete: {final.finished_runs} runs. Tables and figures in {results / study.name / 'report'}\n")
+    else:
+        output.note(f"Stopped in time; go on with: vaestudy resume {study.name}{_where(results)}\n")
+
+
+def _where(results: Path) -> str:
+    return "" if results.resolve() == DEFAULT_RESULTS.resolve() else f" --results {results}"
