@@ -26,6 +26,7 @@ class Report:
     """What a terminal shows of a study: text and a table of strings.
 
     Attributes:
+        header, rows: the last column is the best setting, wide; a terminal shows it below.
         best: the indices of rows to be set off as the best of their workload and budget.
     """
 
@@ -52,12 +53,13 @@ def report(records: Records, comparison: Comparison) -> Report:
 
 
 def headers(comparison: Comparison) -> dict[str, str]:
-    """Column titles with units and direction."""
+    """Column titles with units and direction, broken in two lines where a terminal needs it."""
     return {
         "workload": "workload", "budget": "trials", "method": "method",
-        "nll": f"test NLL [nats] ↓ (IWAE-{comparison.iwae_samples})", "nelbo": "test −ELBO [nats] ↓",
-        "difference": f"ΔNLL to {comparison.baseline}", "collapsed": "collapsed", "diverged": "diverged",
-        "search": "search: failed", "cost": "gradient evals", "setting": "best setting",
+        "nll": f"test NLL ↓\n[nats, IWAE-{comparison.iwae_samples}]", "nelbo": "test −ELBO ↓\n[nats]",
+        "difference": f"ΔNLL to\n{comparison.baseline} [nats]", "collapsed": "collapsed\n[95 %]",
+        "diverged": "diverged\n[95 %]", "search": "failed in\nsearch", "cost": "gradient evals\nsearch + confirm",
+        "setting": "best setting",
     }
 
 
@@ -150,7 +152,7 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]], best: frozens
         return "| " + " | ".join(value.replace("|", "\\|") for value in values) + " |"
 
     body = [line(_bold(row, "**{}**".format) if index in best else row) for index, row in enumerate(rows)]
-    return "\n".join([line(header), line(["---"] * len(header)), *body]) + "\n"
+    return "\n".join([line(_one_line(header)), line(["---"] * len(header)), *body]) + "\n"
 
 
 def latex(header: Sequence[str], rows: Sequence[Sequence[str]], best: frozenset[int], caption: str) -> str:
@@ -162,7 +164,7 @@ def latex(header: Sequence[str], rows: Sequence[Sequence[str]], best: frozenset[
     return "\n".join([
         r"\begin{table}", r"\centering", rf"\caption{{{escape(caption)}}}", r"\small",
         rf"\begin{{tabular}}{{{'l' * len(header)}}}", r"\toprule",
-        " & ".join(escape(name) for name in header) + r" \\", r"\midrule", *body, r"\bottomrule", r"\end{tabular}",
+        " & ".join(escape(name) for name in _one_line(header)) + r" \\", r"\midrule", *body, r"\bottomrule", r"\end{tabular}",
         r"\end{table}", "",
     ])
 
@@ -175,6 +177,10 @@ LATEX = {"\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "_": r"\_", "#": r"\
 def escape(text: str) -> str:
     """Text as LaTeX source."""
     return "".join(LATEX.get(character, character) for character in text)
+
+
+def _one_line(header: Sequence[str]) -> list[str]:
+    return [name.replace("\n", " ") for name in header]
 
 
 def _bold(row: Sequence[str], style: Callable[[str], str]) -> list[str]:

@@ -51,7 +51,7 @@ def picture(status: Status) -> Group:
     """The table of arms and the bar below it."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for index, name in enumerate(COLUMNS):
-        table.add_column(name, justify="left" if index == 0 else "right")
+        table.add_column(Text(name), justify="left" if index == 0 else "right")
     best = min((arm.best for arm in status.arms if arm.best is not None), default=None)
     for arm in status.arms:
         table.add_row(*_cells(arm, several=len({a.cell.split("/")[0] for a in status.arms}) > 1),

@@ -14,6 +14,10 @@ from rich.table import Table
 from rich.text import Text
 
 
+WIDE = 200
+"""Columns of an output that is no terminal."""
+
+
 @dataclass
 class Output:
     """What the options of every command decided."""
@@ -21,8 +25,8 @@ class Output:
     verbose: bool = False
     quiet: bool = False
     json_lines: bool = False
-    out: Console = field(default_factory=lambda: Console(highlight=False, soft_wrap=True))
-    err: Console = field(default_factory=lambda: Console(stderr=True, highlight=False, soft_wrap=True))
+    out: Console = field(default_factory=lambda: _console(stderr=False))
+    err: Console = field(default_factory=lambda: _console(stderr=True))
 
     def result(self, text: str) -> None:
         """A line of results."""
@@ -46,11 +50,18 @@ class Output:
         """A table on standard output; the best rows in bold."""
         table = Table(box=None, pad_edge=False, header_style="bold")
         for index, name in enumerate(header):
-            table.add_column(name, overflow="fold", no_wrap=index == 0)
+            table.add_column(Text(name), overflow="fold", no_wrap=index == 0)
         for index, row in enumerate(rows):
             table.add_row(*map(Text, row), style="bold" if index in best else None)
-        width = None if self.out.is_terminal else 250
-        self.out.print(table, width=width, soft_wrap=False)
+        self.out.print(table, soft_wrap=False)
+
+
+def _console(stderr: bool) -> Console:
+    """A console as wide as its terminal, and wide enough for any table where there is none."""
+    console = Console(stderr=stderr, highlight=False, soft_wrap=True)
+    if not console.is_terminal:
+        console.width = WIDE
+    return console
 
 
 def seconds(value: float | None) -> str:

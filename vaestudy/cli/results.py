@@ -38,12 +38,15 @@ def show_report(output: Output, path: Path) -> None:
     made = make_report(path)
     if output.json_lines:
         for row in made.rows:
-            output.json(dict(zip(made.header, row, strict=True)))
+            output.json(dict(zip([name.replace("\n", " ") for name in made.header], row, strict=True)))
         return
     for answer in made.answers:
         output.result(answer)
     output.result("")
-    output.table(made.header, made.rows, made.best)
+    output.table(made.header[:-1], [row[:-1] for row in made.rows], made.best)
+    output.result("\nBest settings")
+    methods = made.header.index("method")
+    output.table(["", ""], [[row[methods], row[-1]] for row in made.rows])
     output.result("")
     for note in made.notes:
         output.note(f"· {note}")
@@ -89,7 +92,7 @@ def trial(
     if end:
         output.table(["summary", "value"], [[key, f"{value:.6g}"] for key, value in sorted(end.metrics.items())])
     output.result(f"folder: {place}")
-    output.result(f"again:  vaestudy launch {found.resolved} name={found.name}-again search.trials={record.run.trial + 1}")
+    output.result(f"again:  vaestudy launch {found.resolved} search.trials={record.run.trial + 1} --results ./again")
 
 
 def ui(
