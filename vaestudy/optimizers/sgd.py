@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor
-from torch.optim.sgd import sgd as torch_sgd
 
 from vaestudy.hyperparameters import Decay, NonNegative, Positive
 from vaestudy.optimizers.base import rule
@@ -19,8 +19,10 @@ SUTSKEVER = Source("sutskever2013importance", "Sutskever, Ilya and Martens, Jame
 
 def _fused(theta: Tensor, g: Tensor, slots: dict[str, Tensor], t: int, h: Mapping[str, float], nesterov: bool) -> None:
     # torch starts its buffer at the first gradient; ours starts at 0, and 0 * momentum + g is that gradient.
-    torch_sgd([theta], [g], [slots["b"] if "b" in slots else None], fused=True, weight_decay=h["weight_decay"],
-              momentum=h.get("momentum", 0.0), lr=h["lr"], dampening=0.0, nesterov=nesterov, maximize=False)
+    momentum = h.get("momentum", 0.0)
+    torch._fused_sgd_([theta], [g], [slots["b"]] if momentum > 0 else [], weight_decay=h["weight_decay"],
+                      momentum=momentum, lr=h["lr"], dampening=0.0, nesterov=nesterov, maximize=False,
+                      is_first_step=False)
 
 
 def _plain(theta: Tensor, g: Tensor, slots: dict[str, Tensor], t: int, h: Mapping[str, float]) -> None:
