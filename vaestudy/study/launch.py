@@ -25,6 +25,8 @@ Listener = Callable[[Status], None]
 TICK_SECONDS = 0.5
 STOP_SECONDS = 60.0
 
+log = logging.getLogger(__name__)
+
 
 class Watch:
     """Why a study should stop now, if it should: a signal, ``vaestudy stop``, or its time is up."""
@@ -134,6 +136,7 @@ def _run(
     with watch.signals():
         try:
             cluster = connect(study.resources, address)
+            log.info("Ray is up: %d workers", cluster.workers)
             threads = max(1, int(study.resources.cpus))
             common = _common(study, folder.path, cluster.device, threads)
             execute(queue, common, cluster, study.resources.population, study.budget.retries)
@@ -217,6 +220,7 @@ def _logging_to(path: Path) -> Iterator[None]:
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
     root = logging.getLogger()
     root.addHandler(handler)
+    logging.getLogger("vaestudy").setLevel(logging.INFO)
     try:
         yield
     finally:
