@@ -1,0 +1,52 @@
+"""The text on a study's page in MLflow: the question, the answer so far, and links to the views."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from statistics import fmean
+
+from vaestudy.records import RunRecord
+from vaestudy.spec import Study
+from vaestudy.tracking import views
+from vaestudy.tracking.address import study_url
+from vaestudy.tracking.rows import primary_metric
+
+CHARACTERS = 5000
+"""What an experiment's tag holds on every server."""
+
+LINKS = {"leaderboard": "Leaderboard", "curves": "Learning curves", "search": "Search", "best": "Best settings"}
+
+
+def note(study: Study, records: Sequence[RunRecord], experiment_id: str) -> str:
+    """The note in Markdown. MLflow shows its first line on every page: the question."""
+    question = " ".join(study.description.split()) or f"Study {study.name}"
+    parts = [f"**{question}**"]
+    for workload in study.workloads:
+        here = [record for record in records if record.run.workload == workload]
+        parts += [f"### {workload}", _links(study, workload, experiment_id), _table(study, here)]
+    return "\n\n".join(part for part in parts if part)[:CHARACTERS]
+
+
+def _links(study: Study, workload: str, experiment_id: str) -> str:
+    return " | ".join(
+        f"[{title}]({study_url('', experiment_id, views.key(study, kind, workload))})" for kind, title in LINKS.items()
+    )
+
+
+def _table(study: Study, records: Iterable[RunRecord]) -> str:
+    metric = primary_metric(study)
+    values: dict[str, list[float]] = {}
+    for record in records:
+        if record.end and metric in record.end.metrics and record.run.stage == _stage(study):
+            values.setdefault(record.run.method, []).append(record.end.metrics[metric])
+    if not values:
+        return ""
+    word, summary = ("mean", fmean) if study.confirm.seeds else ("best", min)
+    head = f"| method | {metric}, {word} (nats per example) | runs |\n| --- | ---: | ---: |\n"
+    ranked = sorted((summary(measured), method, len(measured)) for method, measured in values.items())
+    lines = [f"| {method} | {value:.2f} | {runs} |" for value, method, runs in ranked]
+    return head + "\n".join(lines) + "\n\nIntervals, failures and budgets: `report/` among the study run's artifacts."
+
+
+def _stage(study: Study) -> str:
+    return "confirm" if study.confirm.seeds else "search"

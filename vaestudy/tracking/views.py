@@ -1,0 +1,184 @@
+"""Saved views: MLflow's own page shows no metric at all; these show who won, how they learned and what was searched.
+
+A view is an experiment tag ``mlflow.sharedViewState.<key>`` that holds the page's state, deflated. MLflow documents
+neither; the browser test looks at the result.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from vaestudy.spec import Study, canonical, space
+from vaestudy.tracking.rows import primary_metric
+
+PREFIX = "mlflow.sharedViewState."
+CREATED = 1_700_000_000_000
+"""Milliseconds since 1970; constant, so that a view written twice is the same view."""
+TAG_CHARACTERS = 5000
+CURVES = ("val/nelbo", "val/rec", "val/kl", "val/active_units", "train/loss")
+BY_METHOD = {"aggregateFunction": "average", "groupByKeys": [{"mode": "param", "groupByData": "method"}]}
+
+Chart = dict[str, Any]
+State = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class View:
+    """One saved view: its key in addresses, its name in the menu, the state of the page."""
+
+    key: str
+    name: str
+    state: State
+
+    def tag(self) -> tuple[str, str]:
+        """The experiment tag that holds it."""
+        packed = base64.b64encode(zlib.compress(json.dumps(self.state).encode(), 9)).decode()
+        value = {"name": self.name, "createdAt": CREATED, "updatedAt": CREATED, "state": f"deflate;{packed}"}
+        return PREFIX + self.key, json.dumps(value)
+
+
+@dataclass(frozen=True)
+class Section:
+    """A titled part of the charts page, ``columns`` charts wide."""
+
+    uuid: str
+    name: str
+    columns: int
+
+
+def tags(study: Study, metrics: Iterable[str], final_nelbo: Sequence[float]) -> dict[str, str]:
+    """The experiment tags of all views; one that MLflow could not hold is left out.
+
+    Args:
+        metrics: the names of the runs' metrics: MLflow adds a chart for each one that a view does not name.
+        final_nelbo: the last validation nELBO of the runs in the curves, once the winners are known; zooms their copy.
+    """
+    names = sorted(set(metrics))
+    pairs = [view.tag() for workload in study.workloads for view in _views(study, workload, names, final_nelbo)]
+    return {key: value for key, value in pairs if len(value) <= TAG_CHARACTERS}
+
+
+def key(study: Study, view: str, workload: str) -> str:
+    """The key of a view; a study of several workloads has one of each kind for each."""
+    return view if len(study.workloads) == 1 else f"{view}-{workload}"
+
+
+def _views(study: Study, workload: str, metrics: Sequence[str], final_nelbo: Sequence[float]) -> list[View]:
+    several = len(study.workloads) > 1
+    only = f" and tags.workload = '{workload}'" if several else ""
+    kinds = {
+        "leaderboard": ("1 Leaderboard", _leaderboard(study, only, bool(final_nelbo))),
+        "curves": ("2 Learning curves", _curves(study, only, metrics, final_nelbo)),
+        "search": ("3 Search", _search(study, only, metrics)),
+        "best": ("4 Best settings", _best(study, only)),
+    }
+    title = f": {workload}" if several else ""
+    return [View(key(study, kind, workload), name + title, state) for kind, (name, state) in kinds.items()]
+
+
+def _leaderboard(study: Study, only: str, decided: bool) -> State:
+    columns = [_metric(name) for name in _judged(study)] + ["tags.`failure`", _param("lr"), _param("seed")]
+    return _page(_shown(study, decided) + only, primary_metric(study), columns) | {"groupBy": BY_METHOD}
+
+
+def _best(study: Study, only: str) -> State:
+    columns = [_metric("final/val_nelbo"), _metric("final/best_epoch"), *(_param(name) for name in _searched(study))]
+    return _page("tags.best = 'yes' and tags.stage = 'search'" + only, "final/val_nelbo", columns)
+
+
+def _curves(study: Study, only: str, metrics: Sequence[str], final_nelbo: Sequence[float]) -> State:
+    lines = [_line("zoom", "val/nelbo", range=_zoom(final_nelbo))] if final_nelbo else []
+    lines += [_line(name, name) for name in CURVES]
+    lines.append(_line("time", "val/nelbo", xAxisKey="time-relative"))
+    bar = _chart("BAR", "result", "result", metricKey=primary_metric(study))
+    sections = [Section("curves", "Learning curves, nats per example", 2), Section("result", "Result", 2)]
+    page = _page(_shown(study, bool(final_nelbo)) + only, primary_metric(study), [_metric(primary_metric(study))])
+    return page | {"groupBy": BY_METHOD} | _charts(sections, [*lines, bar], metrics)
+
+
+def _search(study: Study, only: str, metrics: Sequence[str]) -> State:
+    target = "final/val_nelbo"
+    # MLflow leaves a run out that lacks an axis, so these are what every method searches.
+    common = [name for name in _searched(study) if all(name in _space(study, method) for method in study.methods)]
+    axes = ["method", *("log10_lr" if name == "lr" else name for name in common)]
+    scatter_axes = {"xaxis": {"key": "log10_lr", "type": "PARAM"}, "yaxis": {"key": target, "type": "METRIC"}}
+    charts = [
+        _chart("PARALLEL", "all", "search", selectedParams=axes, selectedMetrics=[target], showAllRuns=False),
+        _chart("SCATTER", "rate", "rate", **scatter_axes),
+    ]
+    page = _page("tags.stage = 'search' and tags.outcome = 'done'" + only, target,
+                 [_metric(target), *(_param(name) for name in _searched(study))])
+    sections = [Section("search", "What was searched", 1), Section("rate", "Learning rate", 2)]
+    return page | _charts(sections, charts, metrics)
+
+
+def _page(search: str, order: str, columns: Sequence[str]) -> State:
+    return {
+        "searchFilter": search, "orderByKey": _metric(order), "orderByAsc": True, "startTime": "ALL",
+        "lifecycleFilter": "Active", "datasetsFilter": [], "modelVersionFilter": "All Runs",
+        "selectedColumns": list(columns), "columnOrder": list(columns), "columnWidths": dict.fromkeys(columns, 150),
+        "runsExpanded": {}, "runsPinned": [], "runsHidden": [], "runsHiddenMode": "SHOWALL", "viewMaximized": False,
+        "runListHidden": False, "isAccordionReordered": False, "useGroupedValuesInCharts": True,
+        "hideEmptyCharts": True, "groupBy": None, "groupsExpanded": {}, "autoRefreshEnabled": True,
+    }
+
+
+def _charts(sections: Sequence[Section], charts: Sequence[Chart], metrics: Sequence[str]) -> State:
+    shown = {chart.get("metricKey") for chart in charts}
+    hidden = [_chart("BAR", name, sections[-1].uuid, metricKey=name, deleted=True, isGenerated=True)
+              for name in metrics if name not in shown]
+    opened = [{**asdict(section), "display": True, "isReordered": True} for section in sections]
+    return {"compareRunCharts": [*charts, *hidden], "compareRunSections": opened, "isAccordionReordered": True}
+
+
+def _chart(kind: str, uuid: str, section: str, **options: Any) -> Chart:
+    card = {"type": kind, "uuid": f"{kind}-{uuid}", "metricSectionId": section, "deleted": False, "isGenerated": False}
+    return card | options
+
+
+def _line(uuid: str, metric: str, **options: Any) -> Chart:
+    line = _chart("LINE", uuid, "curves", metricKey=metric, selectedMetricKeys=[metric], lineSmoothness=0,
+                  xAxisKey="step", useGlobalXaxisKey=False)
+    return line | options
+
+
+def _zoom(final_nelbo: Sequence[float]) -> dict[str, float]:
+    # From just below the best to well above the middle run: where methods differ, whatever the worst one did.
+    ranked = sorted(final_nelbo)
+    low, middle = ranked[0], ranked[len(ranked) // 2]
+    span = max(2.0 * (middle - low), 0.05 * abs(low))
+    return {"yMin": math.floor(low - 0.2 * span), "yMax": math.ceil(low + 2.0 * span)}
+
+
+def _shown(study: Study, decided: bool) -> str:
+    if not study.confirm.seeds:
+        return "tags.stage = 'search' and tags.outcome = 'done'"
+    # A study with several budgets, or one that has grown, has also confirmed trials that did not win in the end.
+    return "tags.stage = 'confirm'" + (" and tags.best = 'yes'" if decided else "")
+
+
+def _judged(study: Study) -> list[str]:
+    test = ["final/test_nelbo", "final/test_nll", "final/test_active_units"] if study.confirm.seeds else []
+    return [*test, "final/val_nelbo", "final/epochs"]
+
+
+def _searched(study: Study) -> list[str]:
+    return list(dict.fromkeys(name for method in study.methods for name in _space(study, method)))
+
+
+def _space(study: Study, method: str) -> list[str]:
+    return [canonical(name) for name in space(study, method)]
+
+
+def _metric(name: str) -> str:
+    return f"metrics.`{name}`"
+
+
+def _param(name: str) -> str:
+    return f"params.`{name}`"
