@@ -60,12 +60,14 @@ def test_a_second_attempt_adds_only_what_is_new(
     shipper = make_shipper()
     shipper.ship()
     first = shelf.rows()
-    synthetic.write(tmp_path, plan, 6, attempt=2, delay=100.0, earlier=2)  # epochs 3 and 4 are measured again
+    synthetic.write(tmp_path, plan, 2, outcome=None, attempt=2)
+    shipper.ship()
+    synthetic.write(tmp_path, plan, 6, attempt=3, delay=100.0, earlier=2)  # epochs 3 and 4 are measured again
     (make_shipper() if killed else shipper).ship()
     steps = [step for _, key, step, _, _ in shelf.rows() if key == "val/nelbo"]
     assert sorted(steps) == [1, 2, 3, 4, 5, 6]
     assert first <= shelf.rows()
-    assert shelf.tags("adam #000")["attempt"] == "2"
+    assert shelf.tags("adam #000")["attempt"] == "3"
 
 
 @pytest.mark.parametrize(
