@@ -75,3 +75,11 @@ def test_views_of_a_model_with_many_dimensions_fit_into_a_tag() -> None:
 def test_the_note_has_the_question_in_its_first_line() -> None:
     study = synthetic.study(description="Which one\n  is best?")
     assert note.note(study, (), "1").startswith("**Which one is best?**\n\n")
+
+
+def test_the_notes_table_leaves_out_confirmed_trials_that_did_not_win() -> None:
+    records = [done(0, 3.0), done(1, 2.0)]
+    for trial, value in enumerate((30.0, 20.0)):
+        end = End("done", 1, 1.0, metrics={"final/test_nelbo": value})
+        records.append(record(uid=f"c{trial}", stage="confirm", trial=trial, end=end))
+    assert "| adam | 20.00 | 1 |" in note.note(synthetic.study(), records, "1")

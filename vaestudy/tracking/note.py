@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from statistics import fmean
 
 from vaestudy.records import RunRecord
 from vaestudy.spec import Study
 from vaestudy.tracking import views
 from vaestudy.tracking.address import study_url
-from vaestudy.tracking.rows import primary_metric
+from vaestudy.tracking.rows import best, primary_metric
 
 CHARACTERS = 5000
 """What an experiment's tag holds on every server."""
@@ -33,11 +33,13 @@ def _links(study: Study, workload: str, experiment_id: str) -> str:
     )
 
 
-def _table(study: Study, records: Iterable[RunRecord]) -> str:
+def _table(study: Study, records: Sequence[RunRecord]) -> str:
     metric = primary_metric(study)
     values: dict[str, list[float]] = {}
+    winners = best(study, records)
     for record in records:
-        if record.end and metric in record.end.metrics and record.run.stage == _stage(study):
+        shown = record.run.uid in winners if study.confirm.seeds else record.run.stage == "search"
+        if shown and record.end and metric in record.end.metrics:
             values.setdefault(record.run.method, []).append(record.end.metrics[metric])
     if not values:
         return ""
@@ -46,7 +48,3 @@ def _table(study: Study, records: Iterable[RunRecord]) -> str:
     ranked = sorted((summary(measured), method, len(measured)) for method, measured in values.items())
     lines = [f"| {method} | {value:.2f} | {runs} |" for value, method, runs in ranked]
     return head + "\n".join(lines) + "\n\nIntervals, failures and budgets: `report/` among the study run's artifacts."
-
-
-def _stage(study: Study) -> str:
-    return "confirm" if study.confirm.seeds else "search"
