@@ -92,9 +92,12 @@ def _evaluation(images: Images, levels: int, binarize: Binarize, seed: int, part
 
 
 def _means(images: Images, levels: int) -> Means:
-    return images.astype(np.float32) / np.float32(levels)
+    means = images.astype(np.float32)
+    means /= np.float32(levels)  # in place, as below: every worker loads the data before its first trial
+    return means
 
 
 def _draw(means: Means, seed: int, part: int) -> Means:
     uniform = numpy_generator(seed, Stream.BINARIZE, part).random(means.shape, dtype=np.float32)
-    return (uniform < means).astype(np.float32)
+    np.less(uniform, means, out=uniform, casting="unsafe")
+    return uniform
