@@ -153,7 +153,7 @@ def test_a_resumed_study_goes_on_in_the_same_runs(tmp_path: Path, make_shipper: 
 def test_finish_writes_question_answer_and_report(
     tmp_path: Path, make_shipper: MakeShipper, shelf: Shelf, results: Path
 ) -> None:
-    synthetic.write_study(tmp_path, methods=("adam", "sgd"), trials=3, seeds=2, epochs=2)
+    synthetic.write_study(tmp_path, methods=("adam", "sgd"), trials=4, seeds=2, epochs=2)
     make_shipper().finish()
     note = shelf.tags(f"STUDY {shelf.study}")["mlflow.note.content"]
     assert note.startswith("**Which optimizer reaches the best test ELBO?**\n")
