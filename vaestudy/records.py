@@ -34,7 +34,6 @@ class Run:
         cell: ``<workload>/<method>``.
         stage: ``search`` (a trial) or ``confirm`` (a winner under a fresh seed).
         trial: the number of the trial within its cell; in confirm, of the winner.
-        budget: confirm only: the number of trials the winner was chosen from; 0 in search.
         seed: the seed of the run's streams (initialisation, order, noise).
         settings: the sampled and fixed hyperparameters by dotted key, resolved values only.
     """
@@ -47,7 +46,6 @@ class Run:
     trial: int
     seed: int
     settings: Mapping[str, Any]
-    budget: int = 0
 
     @property
     def name(self) -> str:

@@ -63,9 +63,10 @@ class Registry(Generic[T]):
     entries: dict[str, Entry[T]] = field(default_factory=dict)
 
     def add(
-        self, name: str, component: T, signature: Callable[..., object], source: Source | None
+        self, name: str, component: T, signature: Callable[..., object], source: Source | None,
+        hyperparameters: Schema | None = None,
     ) -> None:
-        """Registers ``component``; its schema is read from ``signature``, its summary from the docstring.
+        """Registers ``component``; its summary is ``signature``'s docstring, its schema too unless given.
 
         Raises:
             ValueError: the name is taken by another component.
@@ -74,7 +75,8 @@ class Registry(Generic[T]):
         if known is not None and known.component is not component:
             raise ValueError(f"{self.kind} {name!r} is registered twice")
         summary = (signature.__doc__ or "").strip().split("\n")[0]
-        self.entries[name] = Entry(name, component, summary, schema(signature), source)
+        found = schema(signature) if hyperparameters is None else hyperparameters
+        self.entries[name] = Entry(name, component, summary, found, source)
 
     def find(self, name: str) -> Entry[T]:
         """The entry called ``name``.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Annotated
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from vaestudy.hyperparameters import Count, choice
 from vaestudy.models.base import Named, dense, dense_parameters, models
-from vaestudy.params import Layout
+from vaestudy.params import Layout, Parameter
 from vaestudy.registry import Source
 
 KINGMA_WELLING = Source("kingma2014autoencoding", "Kingma, Diederik P. and Welling, Max",
@@ -39,10 +40,8 @@ class Mlp:
         down = (self.data_dim, *self.hidden)
         up = (self.latent_dim, *reversed(self.hidden))
         parameters = [
-            *(p for i, size in enumerate(zip(down, down[1:], strict=False)) for p in dense_parameters(f"encoder.{i}", *size)),
-            *dense_parameters("encoder.posterior", down[-1], 2 * self.latent_dim),
-            *(p for i, size in enumerate(zip(up, up[1:], strict=False)) for p in dense_parameters(f"decoder.{i}", *size)),
-            *dense_parameters("decoder.output", up[-1], self.data_dim),
+            *_layers("encoder", down), *dense_parameters("encoder.posterior", down[-1], 2 * self.latent_dim),
+            *_layers("decoder", up), *dense_parameters("decoder.output", up[-1], self.data_dim),
         ]
         object.__setattr__(self, "layout", Layout(parameters))
 
@@ -56,6 +55,12 @@ class Mlp:
         for i in range(len(self.hidden)):
             z = self.activation(dense(params, f"decoder.{i}", z))
         return dense(params, "decoder.output", z)
+
+
+def _layers(part: str, sizes: tuple[int, ...]) -> list[Parameter]:
+    """The hidden layers of a part, from its input's size to its last hidden size."""
+    pairs = enumerate(pairwise(sizes))
+    return [parameter for i, (inputs, outputs) in pairs for parameter in dense_parameters(f"{part}.{i}", inputs, outputs)]
 
 
 def mlp(

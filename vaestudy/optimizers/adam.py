@@ -48,4 +48,4 @@ def adamw(theta: Tensor, g: Tensor, m: Tensor, v: Tensor, t: Tensor, *, lr: Posi
           beta2: Decay = 0.999, eps: NonNegative = 1e-8, weight_decay: NonNegative = 1e-2) -> tuple[Tensor, ...]:
     """Adam with weight decay kept out of the moments."""
     theta = theta - lr * weight_decay * theta
-    return adam(theta, g, m, v, t, lr=lr, beta1=beta1, beta2=beta2, eps=eps, weight_decay=0.0)  # type: ignore[arg-type]
+    return adam(theta, g, m, v, t, lr=lr, beta1=beta1, beta2=beta2, eps=eps, weight_decay=0.0)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import Any, Protocol
 
 import torch
@@ -37,7 +38,10 @@ Row = dict[str, Any]
 class Optimizer(Protocol):
     """Updates the parameters of K members at once; rows never meet."""
 
-    hyperparameters: Schema
+    @property
+    def hyperparameters(self) -> Schema:
+        """Names, legal values and defaults."""
+        ...
 
     def init(self, params: Tensor, hparams: Hyperparameters) -> Any:
         """The state before the first step for ``params`` ``[K, P]``."""
@@ -135,7 +139,7 @@ def rate_blocks(lr: Tensor) -> list[tuple[slice, float]]:
     if len(lr) == 1:
         return [(slice(None), lr.item())]
     edges = [0, *(torch.nonzero(lr[1:] != lr[:-1])[:, 0] + 1).tolist(), len(lr)]
-    return [(slice(a, b), lr[a].item()) for a, b in zip(edges, edges[1:], strict=False)]
+    return [(slice(a, b), lr[a].item()) for a, b in pairwise(edges)]
 
 
 def rule(

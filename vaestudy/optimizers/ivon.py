@@ -58,7 +58,7 @@ class Ivon(TensorState):
         g, h, t = state["g"], state["h"], state["t"] + 1
         sample = noise() / torch.sqrt(hparams["ess"] * (h + hparams["weight_decay"]))  # lines 2 and 3
         g_hat, loss = grad_fn(params + sample)
-        params, g, h = update(params, g_hat, sample, g, h, t, **hparams)
+        params, g, h = update(params, g_hat, sample, g, h, t, **hparams)  # type: ignore[arg-type]  # [K, 1] each
         return params, {"t": t, "g": g, "h": h}, loss
 
 

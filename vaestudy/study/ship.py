@@ -119,6 +119,8 @@ def _passed(shipper: Shipper, last: bool = False) -> bool:
     except VaestudyError as error:
         log.warning("not now: %s", error)
         return False
+    for uid, reason in shipper.problems.items():
+        log.warning("run %s is not in MLflow: %s", uid, reason)
     return True
 
 
