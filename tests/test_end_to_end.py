@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import psutil
 import pytest
 
 from vaestudy.records import RunRecord, read_runs
@@ -156,14 +157,9 @@ def test_a_study_killed_and_resumed_ends_with_the_numbers_of_an_undisturbed_one(
 
 @pytest.mark.slow
 def test_a_worker_killed_in_mid_run_changes_nothing(done: tuple[Path, str, str], tmp_path: Path) -> None:
-    import psutil
-
     study = launch(tmp_path, "budget.checkpoint_seconds=0.1")
     _until_recorded(tmp_path / "quickstart", study, runs=3)
-    workers = [p for p in psutil.process_iter(["cmdline"]) if "ray::Worker" in " ".join(p.info["cmdline"] or ())
-               and psutil.Process(study.pid) in p.parents()]
-    if not workers:
-        workers = [p for p in psutil.process_iter(["name", "cmdline"]) if "ray::" in " ".join(p.info["cmdline"] or ())]
+    workers = [p for p in psutil.process_iter(["cmdline"]) if "ray::ResourceTrainable" in " ".join(p.info["cmdline"] or ())]
     workers[0].kill()
     finished(study)
     assert any(record.attempt > 1 for record in runs_of(tmp_path / "quickstart").values())

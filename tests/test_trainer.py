@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from pathlib import Path
 
 import pytest
@@ -91,13 +92,13 @@ def test_the_annealed_training_loss_would_choose_the_wrong_trial_and_the_judge_d
     """Protocol, rule 1: a run stopped while beta was small has the lower training loss and the worse ELBO."""
     task = digits_task()
     trainer = Trainer(task, "adam", 0)
-    slow_ramp = settings(epochs=12, lr=3e-3, train={"beta": {"schedule": "linear", "over": 1.0}})
-    whole = settings(epochs=12, lr=3e-3)
+    slow_ramp = settings(epochs=40, lr=3e-3, train={"beta": {"schedule": "linear", "over": 1.0}})
+    whole = settings(epochs=40, lr=3e-3)
     trainer.admit("annealed", 1, slow_ramp)
     trainer.admit("plain", 1, whole)
-    for _ in range(4):
+    for _ in range(16):
         trainer.run()
-    early = trainer.history("annealed")[4].metrics
+    early = trainer.history("annealed")[-1].metrics
     late = run_to_end(trainer, "plain")[-1].metrics
     assert early["train/loss"] < late["train/loss"]
     assert early["val/nelbo"] > late["val/nelbo"]
@@ -141,11 +142,12 @@ def ppca_task(scale: float) -> tuple[Task, torch.Tensor]:
 def test_the_linear_vae_reaches_the_exact_optimum_of_probabilistic_pca() -> None:
     task, x = ppca_task(scale=0.3)
     best = optimum(x.double().numpy(), latent_dim=2, scale=0.3)
-    chosen = settings("adam", epochs=250, lr=0.02, train={"schedule": "cosine", "evaluate_every": 50})
-    _, history = trained(task, chosen)
-    reached = history[-1].metrics["val/nelbo"]
-    assert reached >= best - 0.02
-    assert reached == pytest.approx(best, abs=0.05)
+    chosen = settings("adam", epochs=1500, lr=0.01, train={"schedule": "cosine", "evaluate_every": 500})
+    trainer, _ = trained(task, chosen)
+    params = trainer._params_of("run")
+    draws = [Evaluator(task, x, seed).scores(params)[0].nelbo for seed in range(40)]
+    reached, error = statistics.fmean(draws), 3 * statistics.stdev(draws) / len(draws) ** 0.5
+    assert best - error <= reached <= best + error + 0.02
 
 
 def test_the_importance_weighted_bound_is_between_the_elbo_and_the_exact_likelihood() -> None:

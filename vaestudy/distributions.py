@@ -21,8 +21,10 @@ from vaestudy.registry import Registry
 class Likelihood(Protocol):
     """A distribution of data given the decoder's output, both ``[..., D]``."""
 
-    binary: bool
-    """Whether the data must be 0 or 1."""
+    @property
+    def binary(self) -> bool:
+        """Whether the data must be 0 or 1."""
+        ...
 
     def distortion(self, output: Tensor, x: Tensor) -> Tensor:
         """-log p(x|z) summed over D, ``[...]``, nats."""

@@ -64,14 +64,14 @@ def sigmoid(progress: Tensor, *, over: Fraction = 1.0) -> Tensor:
     steepness = 6.0
     low, high = torch.sigmoid(torch.tensor([-steepness, steepness], dtype=progress.dtype))
     x = _ramp(progress, over)
-    return ((torch.sigmoid(steepness * (2 * x - 1)) - low) / (high - low)).where(x < 1, 1.0)
+    return _exact_end(x, (torch.sigmoid(steepness * (2 * x - 1)) - low) / (high - low))
 
 
 @schedule("cosine", SGDR)
 def cosine(progress: Tensor, *, over: Fraction = 1.0) -> Tensor:
     """Half a cosine wave over the first ``over`` of training, then the end value."""
     x = _ramp(progress, over)
-    return ((1 - torch.cos(math.pi * x)) / 2).where(x < 1, 1.0)
+    return _exact_end(x, (1 - torch.cos(math.pi * x)) / 2)
 
 
 @schedule("cyclical", FU)
@@ -83,6 +83,11 @@ def cyclical(progress: Tensor, *, over: Fraction = 0.5, cycles: Count = 4) -> Te
 
 def _ramp(progress: Tensor, over: float) -> Tensor:
     return torch.clamp(progress / over, max=1.0) if over > 0 else torch.ones_like(progress)
+
+
+def _exact_end(x: Tensor, weights: Tensor) -> Tensor:
+    """The weights, and exactly 1 where the ramp has ended: rounding must not leave beta short of its end value."""
+    return torch.where(x < 1, weights, torch.ones_like(weights))
 
 
 def value(weights: Tensor, start: float, end: float) -> Tensor:

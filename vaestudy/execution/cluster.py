@@ -61,15 +61,13 @@ def connect(resources: Resources, address: str | None) -> Cluster:
     warnings.filterwarnings("ignore", module=r"ray\..*")
     if address is not None:
         _preflight(address)
-    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "include_dashboard": False}
-    environment = {"env_vars": {**QUIET, "OMP_NUM_THREADS": str(max(1, int(resources.cpus)))}}
-    if address is None:
-        options |= {"address": "local", "object_store_memory": OBJECT_STORE_BYTES}
+    options: dict[str, Any] = {"address": address, "log_to_driver": False, "logging_level": logging.ERROR}
+    if address is None:  # its workers have our environment anyway; told so again, the ones Ray starts early lie idle
+        options |= {"address": "local", "object_store_memory": OBJECT_STORE_BYTES, "include_dashboard": False}
     else:
-        options |= {"address": address}
-        del options["include_dashboard"]
+        options["runtime_env"] = {"env_vars": {**QUIET, "OMP_NUM_THREADS": str(max(1, int(resources.cpus)))}}
     try:
-        ray.init(runtime_env=environment, **options)
+        ray.init(**options)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise ServiceError(_refusal(address, error)) from error
     return _share(resources, ray.cluster_resources(), address or "local")

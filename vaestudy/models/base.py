@@ -24,8 +24,15 @@ Named = Mapping[str, Tensor]
 class Model(Protocol):
     """A diagonal Gaussian posterior q(z|x) and a decoder whose output a likelihood reads."""
 
-    latent_dim: int
-    layout: Layout
+    @property
+    def latent_dim(self) -> int:
+        """Z."""
+        ...
+
+    @property
+    def layout(self) -> Layout:
+        """Where each parameter lies in a row."""
+        ...
 
     def encode(self, params: Named, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of q(z|x), each ``[K, B, Z]``, from ``x`` ``[K, B, D]``."""
