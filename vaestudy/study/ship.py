@@ -83,6 +83,8 @@ def main(path: str, command: str) -> int:
     os.nice(5)
     folder = StudyFolder(Path(path))
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
+    while not _has_reports(folder) and not _driver_is_done(PASS_SECONDS):
+        pass  # making MLflow's database takes seconds that the first trials need to start
     shipper = _patiently(folder, command)
     if shipper is None:
         return 1
@@ -94,6 +96,11 @@ def main(path: str, command: str) -> int:
             return 0
         time.sleep(PASS_SECONDS)
     return 1
+
+
+def _has_reports(folder: StudyFolder) -> bool:
+    """Whether a spool holds more than its first line, which says that the run has been handed to a worker."""
+    return any(spool.read_bytes().count(b"\n") > 1 for spool in folder.path.glob("runs/*/attempt-*/spool.jsonl"))
 
 
 def _patiently(folder: StudyFolder, command: str) -> Shipper | None:
