@@ -33,7 +33,9 @@ class Builder:
     def __init__(self, results: Path, made: Study | None = None):
         self.study = made or study()
         self.folder = results / self.study.name
-        StudyFolder(self.folder).prepare(self.study)
+        folder = StudyFolder(self.folder)
+        folder.make()
+        folder.write(self.study)
 
     def search(self, method: str, values: Sequence[float | None], outcomes: Mapping[int, Outcome] | None = None) -> None:
         """Trials with these L_val at the cap; None: diverged."""

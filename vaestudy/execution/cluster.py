@@ -59,8 +59,6 @@ def connect(resources: Resources, address: str | None) -> Cluster:
         ServiceError: nothing answers there, it refuses us, or it has not what a worker needs.
     """
     warnings.filterwarnings("ignore", module=r"ray\..*")
-    if address is not None:
-        _preflight(address)
     options: dict[str, Any] = {"address": address, "log_to_driver": False, "logging_level": logging.ERROR}
     if address is None:  # its workers have our environment anyway; told so again, the ones Ray starts early lie idle
         options |= {"address": "local", "object_store_memory": OBJECT_STORE_BYTES, "include_dashboard": False}
@@ -101,8 +99,12 @@ def _share(resources: Resources, total: dict[str, float], address: str) -> Clust
     return Cluster(address, workers, resources.cpus, wanted, "cuda" if wanted > 0 else "cpu")
 
 
-def _preflight(address: str) -> None:
-    """Ray itself would try a dead address for minutes."""
+def check_address(address: str) -> None:
+    """Asks whether anything listens at ``host:port``; Ray itself would try a dead address for minutes.
+
+    Raises:
+        UsageError: it is no address. ServiceError: nothing answers there.
+    """
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not host or not port.isdigit():
         raise UsageError(f"--address: expected host:port, got {address!r}")

@@ -25,10 +25,6 @@ from vaestudy.errors import ConflictError, DiskError, UsageError, nearest
 from vaestudy.records import write_atomically
 from vaestudy.spec import Study, canonical, differences, dump_study, load_study, space, study_hash
 
-GROWING = ("search.trials", "confirm.seeds", "confirm.budgets")
-"""Keys that may grow between launches: more of the same experiment."""
-
-
 @dataclass(frozen=True)
 class StudyFolder:
     """Paths in a study's folder."""
@@ -59,23 +55,14 @@ class StudyFolder:
         """The resolved study as stored."""
         return load_study(self.resolved)
 
-    def prepare(self, study: Study) -> None:
-        """Makes the folder, or checks that it is this study's and lets budgets grow.
+    def agree(self, study: Study) -> None:
+        """Checks that what lies here, if anything, is this study, and that budgets only grow.
 
         Raises:
             ConflictError: another study lies here under this name, or budgets would shrink.
-            DiskError: the folder cannot be written.
         """
-        if self.resolved.exists():
-            self._agree(study)
-        try:
-            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        except OSError as error:
-            raise DiskError(f"cannot make {self.path}: {error.strerror}; name another folder under storage.results") from error
-        write_atomically(self.resolved, dump_study(study))
-        write_atomically(self.path / "study.json", json.dumps(_facts(study), indent=1))
-
-    def _agree(self, study: Study) -> None:
+        if not self.resolved.exists():
+            return
         stored = self.study()
         changed = differences(stored, study)
         if study_hash(stored) != study_hash(study):
@@ -86,6 +73,24 @@ class StudyFolder:
             )
         if study.search.trials < stored.search.trials or study.confirm.seeds < stored.confirm.seeds:
             raise ConflictError(f"{self.path}: budgets may grow, not shrink: {'; '.join(changed)}")
+
+    def make(self) -> None:
+        """Makes the folder, readable by its owner only.
+
+        Raises:
+            DiskError: it cannot be made.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise DiskError(
+                f"cannot make {self.path}: {error.strerror}; name another folder with --results or storage.results"
+            ) from error
+
+    def write(self, study: Study) -> None:
+        """Writes the resolved study, for people and for programs."""
+        write_atomically(self.resolved, dump_study(study))
+        write_atomically(self.path / "study.json", json.dumps(_facts(study), indent=1))
 
     @contextmanager
     def lock(self) -> Iterator[None]:

@@ -12,7 +12,7 @@ from types import FrameType
 
 from vaestudy import analysis, data
 from vaestudy.errors import ConflictError, InterruptedStudyError, UnsuccessfulError
-from vaestudy.execution import Common, connect, disconnect, execute
+from vaestudy.execution import Common, check_address, connect, disconnect, execute
 from vaestudy.search import CellSearch, RetryingStorage, open_storage
 from vaestudy.seeding import mix
 from vaestudy.spec import Study, cells, first_rung, space, study_hash
@@ -20,6 +20,7 @@ from vaestudy.study.folder import StudyFolder, parse_duration
 from vaestudy.study.queue import StudyQueue
 from vaestudy.study.ship import ShipperProcess
 from vaestudy.study.status import State, Status, count, make, status
+from vaestudy.tracking import preflight, tracking_uri
 
 Listener = Callable[[Status], None]
 TICK_SECONDS = 0.5
@@ -83,13 +84,14 @@ def launch(
         VaestudyError: by class, what the exit code says; whatever ran is left resumable.
     """
     folder = StudyFolder(results.resolve() / study.name)
+    folder.agree(study)
+    _preflight(study, folder, address)
     with ExitStack() as stack:
-        folder.prepare(study)
+        folder.make()
         stack.enter_context(folder.lock())
+        folder.write(study)
         folder.stop_request.unlink(missing_ok=True)
         stack.enter_context(_logging_to(folder.log))
-        for workload in study.workloads.values():
-            data.fetch(data.data_sets.find(workload.data.name).component, data.data_folder())
         storage = open_storage(study.storage.optuna, folder.path)
         stack.callback(storage.close)
         searches = _searches(study, storage, retry_failed)
@@ -100,9 +102,17 @@ def launch(
     return _judged(study, status(folder))
 
 
-def resume(name_folder: StudyFolder, study: Study, **options: object) -> Status:
-    """Continues a study that was stopped or killed; the options of ``launch``."""
-    return launch(study, name_folder.path.parent, **options)  # type: ignore[arg-type]  # checked by launch's signature
+def _preflight(study: Study, folder: StudyFolder, address: str | None) -> None:
+    """Whatever can be known to be missing is missed before anything is written."""
+    if address is not None:
+        check_address(address)
+    for workload in study.workloads.values():
+        data.fetch(data.data_sets.find(workload.data.name).component, data.data_folder())
+    if study.storage.optuna != "sqlite":
+        open_storage(study.storage.optuna, folder.path).close()
+    uri = tracking_uri(study.tracking.mlflow, folder.path.parent)
+    if uri is not None and not uri.startswith("sqlite:"):
+        preflight(uri)
 
 
 def stop(folder: StudyFolder) -> None:

@@ -20,7 +20,7 @@ from vaestudy import analysis
 from vaestudy.errors import ServiceError, VaestudyError
 from vaestudy.spec import Study, study_hash
 from vaestudy.study.folder import StudyFolder
-from vaestudy.tracking import Shipper, preflight, tracking_uri
+from vaestudy.tracking import Shipper, tracking_uri
 
 PASS_SECONDS = 2.0
 LONGEST_WAIT = 30.0
@@ -40,17 +40,11 @@ class ShipperProcess:
     @classmethod
     @contextmanager
     def start(cls, study: Study, folder: StudyFolder, command: str) -> Iterator[ShipperProcess]:
-        """Starts the shipper, or nothing where tracking is off.
-
-        Raises:
-            ServiceError: the MLflow server does not answer.
-        """
+        """Starts the shipper, or nothing where tracking is off."""
         uri = tracking_uri(study.tracking.mlflow, folder.path.parent)
         if uri is None:
             yield cls(None)
             return
-        if not uri.startswith("sqlite:"):
-            preflight(uri)
         with (folder.path / "shipper.log").open("ab") as output:
             arguments = [sys.executable, "-m", "vaestudy.study.ship", str(folder.path), command]
             process = subprocess.Popen(

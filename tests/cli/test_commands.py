@@ -1,0 +1,242 @@
+"""The command line as a user types it; studies that really run are in test_end_to_end.py."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.analysis.builder import Builder, study
+from vaestudy.cli import main
+
+ROOT = Path(__file__).parents[2]
+QUICKSTART = str(ROOT / "studies" / "quickstart.yaml")
+COMMANDS = ["init", "check", "plan", "launch", "resume", "stop", "status", "list", "trial", "report", "export", "ui",
+            "components", "cite", "schema"]
+
+
+@pytest.fixture
+def there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def made_up(there: Path) -> Builder:
+    """A finished study named made-up under ./results."""
+    builder = Builder(there / "results", study(trials=2, seeds=2))
+    for method, value in (("sgd", 30.0), ("adam", 35.0)):
+        builder.search(method, [value + 1, value])
+        builder.confirm(method, 1, [value, value + 0.1])
+    return builder
+
+
+def ran(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> tuple[str, str]:
+    assert main(list(arguments)) == code
+    captured = capsys.readouterr()
+    assert "Traceback" not in captured.out + captured.err
+    return captured.out, captured.err
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    out, _ = ran(capsys, command, "--help")
+    assert "Usage" in out
+
+
+def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    out, _ = ran(capsys, "--help")
+    assert all(command in out for command in COMMANDS)
+
+
+def test_a_sound_file_is_called_sound(capsys: pytest.CaptureFixture[str]) -> None:
+    out, _ = ran(capsys, "check", QUICKSTART)
+    assert out.startswith("quickstart: sound; hash ")
+
+
+def test_check_prints_the_resolved_file_which_is_sound_itself(there: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out, _ = ran(capsys, "check", QUICKSTART, "search.trials=3", "--print")
+    (there / "resolved.yaml").write_text(out)
+    again, _ = ran(capsys, "check", "resolved.yaml", "--print")
+    assert again == out
+    assert "trials: 3" in out
+
+
+def test_init_writes_a_file_that_is_sound_and_never_overwrites(there: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ran(capsys, "init", "thesis")
+    out, _ = ran(capsys, "check", "thesis.yaml")
+    assert "thesis: sound" in out
+    _, err = ran(capsys, "init", "thesis", code=5)
+    assert "thesis.yaml exists already" in err
+
+
+def test_plan_says_what_a_study_costs_and_writes_nothing(there: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out, _ = ran(capsys, "plan", QUICKSTART, "search.trials=7")
+    assert "digits-mlp/adam" in out
+    assert " 7 " in out
+    assert list(there.iterdir()) == []
+
+
+def test_plan_counts_the_runs(there: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out, _ = ran(capsys, "--json", "plan", QUICKSTART, "search.trials=7", "confirm.seeds=3", "train.epochs=10")
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert [line["grad_evals"] for line in lines] == [(7 + 3) * 10 * 18] * 4
+
+
+def test_a_bad_file_is_told_every_problem_with_its_line(there: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = Path(QUICKSTART).read_text().replace("epochs: 60", "epoch: 60").replace("optimizer: rmsprop", "optimizer: rmspro")
+    (there / "bad.yaml").write_text(text)
+    _, err = ran(capsys, "check", "bad.yaml", code=2)
+    assert "did you mean 'epochs'" in err
+    assert "did you mean 'rmsprop'" in err
+    assert err.count("bad.yaml:") >= 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["check", "missing.yaml"], 2, "missing.yaml"),
+        (["check", "."], 2, "folder|directory"),
+        (["check", QUICKSTART, "search.trials=abc"], 2, "search.trials"),
+        (["check", QUICKSTART, "search.trails=3"], 2, "trials"),
+        (["launch", QUICKSTART, "--until", "soon"], 2, "90s, 30m, 2h"),
+        (["launch", QUICKSTART, "--until", "0s"], 2, "above 0"),
+        (["launch", QUICKSTART, "--adress", "x:1"], 2, "--address"),
+        (["lunch"], 2, "launch"),
+        (["launch", QUICKSTART, "--resume", "must"], 5, "has not begun"),
+        (["resume", "unknown"], 5, "no study 'unknown'"),
+        (["resume", "../x"], 2, "x"),
+        (["status", "unknown"], 5, "there are none yet"),
+        (["report", "unknown"], 5, "no study"),
+        (["components", "optimiser"], 2, "did you mean 'optimizer'"),
+        (["ui", "unknown"], 5, "no study"),
+        (["launch", QUICKSTART, "tracking.mlflow=ftp://x"], 2, "tracking.mlflow"),
+        (["launch", QUICKSTART, "storage.optuna=no-such-credential"], 2, "no-such-credential"),
+        (["launch", QUICKSTART, "workloads.digits-mlp.batch_size=5000"], 2, "batch_size"),
+        (["launch", QUICKSTART, "--address", "nowhere"], 2, "host:port"),
+        (["launch", QUICKSTART, "--address", "127.0.0.1:9"], 4, "ray status --address 127.0.0.1:9"),
+        (["launch", QUICKSTART, "tracking.mlflow=http://127.0.0.1:9"], 4, "127.0.0.1:9"),
+    ],
+)
+def test_a_mistake_ends_in_one_clear_error(
+    arguments: list[str], code: int, says: str, there: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, err = ran(capsys, *arguments, code=code)
+    assert __import__("re").search(says, err), err
+    assert len(err.strip().splitlines()) <= 12
+
+
+@pytest.mark.parametrize(
+    ("override", "code"), [("search.trials=abc", 2), ("tracking.mlflow=http://127.0.0.1:9", 4), ("storage.optuna=nobody", 2)]
+)
+def test_a_mistake_before_the_start_leaves_nothing_behind(
+    override: str, code: int, there: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ran(capsys, "launch", QUICKSTART, override, code=code)
+    assert list(there.iterdir()) == []
+
+
+def test_a_name_in_use_by_another_study_is_refused_with_the_difference(
+    there: Path, made_up: Builder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(made_up.folder.rglob("*"))
+    _, err = ran(capsys, "launch", QUICKSTART, "name=made-up", code=5)
+    assert "holds another study named 'made-up'" in err
+    assert "train.epochs: 5 -> 60" in err
+    assert sorted(made_up.folder.rglob("*")) == before
+
+
+def test_budgets_may_not_shrink(there: Path, made_up: Builder, capsys: pytest.CaptureFixture[str]) -> None:
+    _, err = ran(capsys, "launch", str(made_up.folder / "study.yaml"), "search.trials=1", code=5)
+    assert "may grow, not shrink" in err
+
+
+def test_status_and_list_say_how_far_a_study_is(made_up: Builder, capsys: pytest.CaptureFixture[str]) -> None:
+    out, _ = ran(capsys, "status", "made-up")
+    assert "made-up: complete, 8 of 8 runs" in out
+    out, _ = ran(capsys, "list")
+    assert "complete" in out
+
+
+def test_json_is_one_object_a_line(made_up: Builder, capsys: pytest.CaptureFixture[str]) -> None:
+    for command in (["status", "made-up"], ["list"], ["report", "made-up"], ["trial", "made-up", "sgd#1"], ["components"]):
+        out, _ = ran(capsys, "--json", *command)
+        assert all(isinstance(json.loads(line), dict) for line in out.splitlines())
+        assert out
+
+
+def test_report_ranks_the_methods(made_up: Builder, capsys: pytest.CaptureFixture[str]) -> None:
+    out, _ = ran(capsys, "report", "made-up")
+    assert "sgd" in out.splitlines()[0]
+    assert out.index("\nsgd ") < out.index("\nadam ")
+
+
+def test_export_writes_what_is_asked_for(made_up: Builder, there: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out, _ = ran(capsys, "export", "made-up", "--format", "csv,tex", "--out", "tables")
+    assert {"comparison.csv", "comparison.tex"} <= {path.name for path in (there / "tables").iterdir()}
+    assert "tables/comparison.csv" in out
+
+
+@pytest.mark.parametrize("which", ["sgd#1", "sgd#1/2"])
+def test_a_run_is_found_by_its_short_name(which: str, made_up: Builder, capsys: pytest.CaptureFixture[str]) -> None:
+    out, _ = ran(capsys, "trial", "made-up", which)
+    assert "outcome: done" in out
+    assert "attempt-1" in out
+
+
+def test_an_unknown_run_names_the_nearest(made_up: Builder, capsys: pytest.CaptureFixture[str]) -> None:
+    _, err = ran(capsys, "trial", "made-up", "sgd#9", code=2)
+    assert "no run with ID 'sgd#9'" in err
+    assert "sgd#1" in err
+
+
+def test_a_damaged_spool_is_named(made_up: Builder, capsys: pytest.CaptureFixture[str]) -> None:
+    spool = sorted(made_up.folder.glob("runs/*/attempt-1/spool.jsonl"))[0]
+    spool.write_bytes(b"00000000 {}\n" + spool.read_bytes())
+    _, err = ran(capsys, "report", "made-up", code=3)
+    assert "spool.jsonl:1: damaged line" in err
+
+
+def test_stopping_a_study_that_does_not_run_is_a_conflict(made_up: Builder, capsys: pytest.CaptureFixture[str]) -> None:
+    _, err = ran(capsys, "stop", "made-up", code=5)
+    assert "is not running" in err
+
+
+def test_cite_gives_bibtex_of_what_a_study_uses(capsys: pytest.CaptureFixture[str]) -> None:
+    out, _ = ran(capsys, "cite", QUICKSTART)
+    assert "kingma2015adam" in out
+    assert "shen2024variational" in out
+    assert "xiao2017fashion" not in out
+
+
+def test_components_shows_what_each_hyperparameter_defaults_to(capsys: pytest.CaptureFixture[str]) -> None:
+    out, _ = ran(capsys, "components", "optimizer")
+    assert "ivon" in out
+    assert "beta1=0.9" in out
+
+
+def test_schema_is_the_schema_that_ships(capsys: pytest.CaptureFixture[str]) -> None:
+    out, _ = ran(capsys, "schema")
+    assert json.loads(out) == json.loads((ROOT / "studies" / "study.schema.json").read_text())
+
+
+def test_help_does_not_wait_for_torch_or_ray() -> None:
+    code = "import sys; from vaestudy.cli import main; main(['--help']); print(sorted({'torch', 'ray', 'mlflow', 'optuna'} & set(sys.modules)))"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT,
+                         env={**os.environ, "NO_COLOR": "1"}).stdout
+    assert out.splitlines()[-1] == "[]"
+
+
+def test_an_internal_error_is_one_line_and_a_crash_file(
+    there: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("vaestudy.study.folder.known", lambda results: 1 / 0)
+    _, err = ran(capsys, "list", code=70)
+    crash = Path(err.strip().split("the traceback is in ")[1])
+    assert "ZeroDivisionError" in crash.read_text()
+    crash.unlink()
