@@ -101,7 +101,7 @@ def _sound(path: Path, identity: Mapping[str, str]) -> bytes | None:
 
 def _plain(path: Path, content: bytes) -> dict[str, Any]:
     try:
-        return cast(dict[str, Any], torch.load(io.BytesIO(content), weights_only=True))
+        return cast(dict[str, Any], torch.load(io.BytesIO(content), map_location="cpu", weights_only=True))
     except (pickle.UnpicklingError, RuntimeError) as error:
         raise CheckpointError(f"{path}: refused: not plain tensors") from error
 

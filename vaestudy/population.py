@@ -79,7 +79,7 @@ class Population:
             hparams = _columns([member], self._dtype, self.task.device)
             row = self._optimizer.get_row(self._optimizer.init(params, hparams), 0)
         else:
-            params, row = saved["params"][None].to(self.task.device), saved["optimizer"]
+            params, row = saved["params"][None].to(self.task.device), _moved(saved["optimizer"], self.task.device)
             member.steps, member.grad_evals = saved["steps"], saved["grad_evals"]
         rows = [self._optimizer.get_row(self._state, k) for k in range(len(self.members))]
         self._params = torch.cat([self._params, params])
@@ -135,6 +135,13 @@ class Population:
             member.steps += count
             member.grad_evals += stretch.grad_evals
         return losses.T.cpu()
+
+
+def _moved(row: Any, device: torch.device) -> Any:
+    """A row's tensors on a device; checkpoints are read on the CPU."""
+    if isinstance(row, dict):
+        return {name: _moved(value, device) for name, value in row.items()}
+    return row.to(device) if isinstance(row, Tensor) else row
 
 
 class _Stretch:

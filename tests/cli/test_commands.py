@@ -141,6 +141,15 @@ def test_a_mistake_before_the_start_leaves_nothing_behind(
     assert list(there.iterdir()) == []
 
 
+def test_an_environment_that_mlflow_would_choke_on_is_found_before_the_start(
+    there: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "abc")
+    _, err = ran(capsys, "launch", QUICKSTART, code=2)
+    assert "MLFLOW_HTTP_REQUEST_MAX_RETRIES: expected a whole number, got 'abc'" in err
+    assert list(there.iterdir()) == []
+
+
 def test_a_name_in_use_by_another_study_is_refused_with_the_difference(
     there: Path, made_up: Builder, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -20,7 +20,7 @@ from vaestudy.study.folder import StudyFolder, parse_duration
 from vaestudy.study.queue import StudyQueue
 from vaestudy.study.ship import ShipperProcess
 from vaestudy.study.status import State, Status, count, make, status
-from vaestudy.tracking import preflight, tracking_uri
+from vaestudy.tracking import check_environment, preflight, tracking_uri
 
 Listener = Callable[[Status], None]
 TICK_SECONDS = 0.5
@@ -104,6 +104,7 @@ def launch(
 
 def _preflight(study: Study, folder: StudyFolder, address: str | None) -> None:
     """Whatever can be known to be missing is missed before anything is written."""
+    check_environment()
     if address is not None:
         check_address(address)
     for workload in study.workloads.values():

@@ -57,13 +57,22 @@ def preflight(uri: str) -> None:
         ServiceError: it does not answer within about ten seconds, or refuses us.
         UsageError: a variable of MLflow's in the environment is not a number.
     """
-    for name in NUMBERS:
-        if not os.environ.get(name, "0").isdigit():
-            raise UsageError(f"{name}: expected a whole number, got {os.environ[name]!r}; unset it or set it to one")
+    check_environment()
     if uri.startswith(SQLITE):
         _make_folder(store_file(uri))
     with _environment(settings(uri)):
         _open(uri).ping()
+
+
+def check_environment() -> None:
+    """Looks at the variables that MLflow reads.
+
+    Raises:
+        UsageError: one is not a whole number.
+    """
+    for name in NUMBERS:
+        if not os.environ.get(name, "0").isdigit():
+            raise UsageError(f"{name}: expected a whole number, got {os.environ[name]!r}; unset it or set it to one")
 
 
 def connect(uri: str) -> Store:
