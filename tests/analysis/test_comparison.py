@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.analysis.builder import Builder, study
+from tests.made_up import Builder, study
 from vaestudy import analysis
 from vaestudy.analysis.compare import Row
 from vaestudy.analysis.frames import load_parquet

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.analysis.builder import Builder, study
+from tests.made_up import Builder, study
 from vaestudy.cli import main
 
 ROOT = Path(__file__).parents[2]
