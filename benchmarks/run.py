@@ -22,7 +22,7 @@ from vaestudy import data
 RESULTS = Path(__file__).resolve().parent / "results"
 PACKAGES = ("torch", "ray", "optuna", "mlflow", "numpy")
 STEPS_LEGEND = "Trial-steps a second: medians. Ratios within a round: median (smallest–largest)."
-STUDY_LEGEND = "Overhead: wall time x workers / pure training - 1."
+STUDY_LEGEND = "Lost: wall time - pure training / workers. Overhead: lost time over pure training / workers."
 NO_MNIST = "MNIST is not in the folder that VAESTUDY_DATA names: its parts are skipped"
 
 
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                      *study_overhead.table(timings)]
     text = "\n".join([*heading(document), *(f"\n{note}." for note in notes), *sections, ""])
     print(text)
-    keep(document, text)
+    keep(document, text, "" if len(set(options.parts)) > 1 else f"-{options.parts[0]}")
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -102,11 +102,11 @@ def heading(document: dict[str, Any]) -> list[str]:
     ]
 
 
-def keep(document: dict[str, Any], text: str) -> None:
-    """Writes the results of today on this kind of machine."""
+def keep(document: dict[str, Any], text: str, suffix: str) -> None:
+    """Writes the results of today on this kind of machine; ``suffix`` says which part, where it is not the whole."""
     kind = re.sub(r"[^a-z0-9]+", "-", f"{document['machine']['cpu']} {document['machine']['cores']} cores".lower())
     RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{document['date'][:10]}-{kind}"
+    path = RESULTS / f"{document['date'][:10]}-{kind}{suffix}"
     path.with_suffix(".md").write_text(text)
     path.with_suffix(".json").write_text(json.dumps(document, indent=1) + "\n")
     print(f"kept in {path.relative_to(RESULTS.parent.parent)}.md and .json")

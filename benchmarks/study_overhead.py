@@ -82,8 +82,13 @@ class Timing:
         """Worker time that was not training, over training time."""
         return self.wall_seconds * self.size.workers / self.train_seconds - 1
 
+    @property
+    def lost_seconds(self) -> float:
+        """Wall time that was not training, all workers training all the time."""
+        return self.wall_seconds - self.train_seconds / self.size.workers
+
     def dump(self) -> dict[str, Any]:
-        return {**asdict(self), "overhead": self.overhead}
+        return {**asdict(self), "overhead": self.overhead, "lost_seconds": self.lost_seconds}
 
 
 def size_for(trials: int, seconds: float, workers: int) -> Size:
@@ -159,13 +164,13 @@ def _timed(command: Sequence[str], folder: Path) -> float:
 def table(timings: Sequence[Timing]) -> list[str]:
     """The timings as rows of a Markdown table."""
     rows = [
-        "| study | trials | epochs | workers | wall s | pure training s | a trial s | overhead | "
+        "| study | trials | epochs | workers | wall s | pure training s | a trial s | lost s | overhead | "
         "Ray up to first update s | best nats |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     return rows + [
         f"| {t.name} | {t.size.trials} | {t.size.epochs} | {t.size.workers} | {t.wall_seconds:.0f} | "
-        f"{t.train_seconds:.0f} | {t.train_seconds / t.size.trials:.1f} | {t.overhead:.1%} | "
+        f"{t.train_seconds:.0f} | {t.train_seconds / t.size.trials:.1f} | {t.lost_seconds:.0f} | {t.overhead:.1%} | "
         f"{t.to_first_trial_seconds:.1f} | {t.best:.1f} |"
         for t in timings
     ]
