@@ -12,88 +12,147 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from vaestudy.analysis.statistics import (
-    detectable_difference, expected_best, is_bimodal, mean_interval, paired_difference, rate_interval, winner,
+    detectable_difference,
+    expected_best,
+    is_bimodal,
+    mean_interval,
+    paired_difference,
+    rate_interval,
+    winner,
 )
 
-values = st.lists(st.floats(-100, 100), min_size=2, max_size=20)
+VALUES = st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=12)
 
 
-@given(values)
-def test_the_mean_interval_is_students(x: list[float]) -> None:
-    found = mean_interval(x)
-    spread = stats.sem(x)
-    if spread > 1e-9:
-        low, high = stats.t.interval(0.95, len(x) - 1, np.mean(x), spread)
-        assert (found.low, found.high) == pytest.approx((low, high), rel=1e-6, abs=1e-6)
-
-
-def test_one_value_has_a_mean_and_no_interval() -> None:
-    found = mean_interval([3.0])
-    assert found.estimate == 3.0
-    assert math.isnan(found.low)
-
-
-def test_no_value_has_nothing() -> None:
-    assert math.isnan(mean_interval([]).estimate)
-
-
-def test_the_mean_interval_covers_the_truth_in_95_of_100_samples() -> None:
-    rng = np.random.default_rng(0)
-    found = [mean_interval(list(rng.normal(2.0, 3.0, size=5))) for _ in range(3000)]
-    assert np.mean([f.low <= 2.0 <= f.high for f in found]) == pytest.approx(0.95, abs=0.015)
-
-
-def test_the_rate_interval_is_clopper_pearsons() -> None:
-    found = rate_interval(4, 10)
-    expected = (stats.beta.ppf(0.025, 4, 7), stats.beta.ppf(0.975, 5, 6))
+def test_the_interval_of_a_mean_is_student_s() -> None:
+    values = [27.7, 27.9, 28.0, 27.6, 27.8]
+    expected = stats.t.interval(0.95, 4, loc=np.mean(values), scale=stats.sem(values))
+    found = mean_interval(values)
     assert (found.low, found.high) == pytest.approx(expected)
+    assert found.half_width == pytest.approx(2.776 * np.std(values, ddof=1) / math.sqrt(5), rel=1e-3)
 
 
-@pytest.mark.parametrize(("count", "low", "high"), [(0, 0.0, 0.3085), (10, 0.6915, 1.0)])
-def test_the_rate_interval_is_known_at_its_ends(count: int, low: float, high: float) -> None:
-    found = rate_interval(count, 10)
-    assert (found.low, found.high) == pytest.approx((low, high), abs=1e-4)
+@pytest.mark.parametrize("values", [[], [1.0]])
+def test_fewer_than_two_values_have_no_interval(values: list[float]) -> None:
+    found = mean_interval(values)
+    assert found.n == len(values)
+    assert math.isnan(found.low) and math.isnan(found.high)
+
+
+@given(VALUES, st.floats(-100, 100))
+def test_the_interval_moves_with_its_values(values: list[float], shift: float) -> None:
+    here, there = mean_interval(values), mean_interval([value + shift for value in values])
+    assert there.estimate == pytest.approx(here.estimate + shift, abs=1e-6)
+    assert there.half_width == pytest.approx(here.half_width, abs=1e-6)
+
+
+def test_the_interval_of_a_mean_covers_the_truth_in_95_of_100_samples() -> None:
+    samples = np.random.default_rng(7).normal(28.0, 0.3, size=(1500, 5))
+    covered = [found.low <= 28.0 <= found.high for found in map(mean_interval, samples.tolist())]
+    assert np.mean(covered) == pytest.approx(0.95, abs=0.018)  # three standard errors
+
+
+@pytest.mark.parametrize(("count", "n", "low", "high"), [
+    (4, 10, 0.1216, 0.7376), (0, 10, 0.0, 0.3085), (10, 10, 0.6915, 1.0), (5, 100, 0.0164, 0.1128),
+])
+def test_rates_have_the_published_clopper_pearson_intervals(count: int, n: int, low: float, high: float) -> None:
+    found = rate_interval(count, n)
+    assert (found.low, found.high) == pytest.approx((low, high), abs=5e-5)
+    assert found.count == count
+
+
+@given(st.integers(1, 40).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_the_interval_of_a_rate_is_made_of_beta_quantiles(case: tuple[int, int]) -> None:
+    count, n = case
+    found = rate_interval(count, n)
+    assert found.low == pytest.approx(stats.beta.ppf(0.025, count, n - count + 1) if count else 0.0)
+    assert found.high == pytest.approx(stats.beta.ppf(0.975, count + 1, n - count) if count < n else 1.0)
 
 
 @pytest.mark.parametrize("rate", [0.05, 0.4])
-def test_the_rate_interval_covers_the_truth_at_least_as_often_as_it_says(rate: float) -> None:
-    rng = np.random.default_rng(1)
-    found = {count: rate_interval(count, 10) for count in range(11)}
-    assert np.mean([found[c].low <= rate <= found[c].high for c in rng.binomial(10, rate, 4000)]) >= 0.95
+def test_the_interval_of_a_rate_covers_the_truth_at_least_as_often_as_it_says(rate: float) -> None:
+    intervals = [rate_interval(count, 10) for count in range(11)]
+    chances = stats.binom.pmf(range(11), 10, rate)
+    assert sum(p for p, i in zip(chances, intervals, strict=True) if i.low <= rate <= i.high) >= 0.95
 
 
-def test_differences_are_paired_by_seed() -> None:
-    found = paired_difference({1: 10.0, 2: 20.0, 3: 30.0}, {1: 9.0, 2: 19.1, 4: 0.0})
-    assert found.estimate == pytest.approx(0.95)
+def test_the_rate_of_nothing_is_unknown() -> None:
+    assert math.isnan(rate_interval(0, 0).estimate)
+    assert rate_interval(0, 0).count == 0
+
+
+def test_a_difference_is_paired_by_seed_over_the_seeds_that_both_have() -> None:
+    found = paired_difference({1: 30.0, 2: 31.0, 3: 99.0}, {1: 29.0, 2: 29.8, 4: 5.0})
     assert found.n == 2
+    assert found.estimate == pytest.approx(1.1)
 
 
-def test_the_detectable_difference_is_found_with_the_power_it_says() -> None:
-    rng = np.random.default_rng(2)
-    n, sigma = 10, 1.0
-    effect = sigma / math.sqrt(n) * (stats.t.ppf(0.975, n - 1) + stats.t.ppf(0.8, n - 1))
-    hits = [abs(stats.ttest_1samp(rng.normal(effect, sigma, n), 0.0).pvalue) < 0.05 for _ in range(2000)]
-    assert np.mean(hits) == pytest.approx(0.8, abs=0.04)
-    assert detectable_difference([1.0, -1.0] * 5) == pytest.approx(np.std([1, -1] * 5, ddof=1) / sigma * effect)
+@given(st.dictionaries(st.integers(1, 9), st.floats(-50, 50), min_size=2))
+def test_a_difference_changes_sign_with_its_sides(ours: dict[int, float]) -> None:
+    theirs = {seed: value / 2 + seed for seed, value in ours.items()}
+    there, back = paired_difference(ours, theirs), paired_difference(theirs, ours)
+    assert (back.low, back.high) == pytest.approx((-there.high, -there.low), abs=1e-9)
 
 
-@given(st.lists(st.floats(-50, 50), min_size=1, max_size=7))
-def test_the_expected_best_equals_the_mean_over_all_subsets(x: list[float]) -> None:
-    expected = [np.mean([min(c) for c in itertools.combinations(x, n)]) for n in range(1, len(x) + 1)]
-    assert expected_best(x) == pytest.approx(np.array(expected), abs=1e-8)
+def test_what_seeds_share_does_not_blur_their_difference() -> None:
+    common = np.random.default_rng(1).normal(0, 5, size=6)
+    ours = {seed: float(value) for seed, value in enumerate(common)}
+    theirs = {seed: float(value) - 1 + 0.01 * seed for seed, value in enumerate(common)}
+    assert paired_difference(ours, theirs).half_width < 0.05
 
 
-def test_two_tight_groups_far_apart_are_bimodal_and_one_group_is_not() -> None:
-    rng = np.random.default_rng(0)
-    assert is_bimodal([*rng.normal(28.8, 0.1, 6), *rng.normal(52.9, 0.01, 4)])
-    assert sum(is_bimodal(list(rng.normal(0, 1, 10))) for _ in range(200)) <= 4
+def test_a_true_difference_of_the_detectable_size_is_found_in_about_80_of_100_studies() -> None:
+    generator, seeds = np.random.default_rng(3), 10
+    size = (stats.t.ppf(0.975, seeds - 1) + stats.t.ppf(0.8, seeds - 1)) / math.sqrt(seeds)
+    found = [mean_interval(row).low > 0 for row in generator.normal(size, 1.0, size=(1500, seeds)).tolist()]
+    spread = dict(enumerate(stats.norm.ppf((np.arange(seeds) + 0.5) / seeds)))
+    unit = {seed: value / np.std(list(spread.values()), ddof=1) for seed, value in spread.items()}
+    assert detectable_difference(unit, dict.fromkeys(unit, 0.0)) == pytest.approx(size)
+    assert np.mean(found) == pytest.approx(0.8, abs=0.04)
+
+
+def test_one_seed_detects_nothing() -> None:
+    assert math.isnan(detectable_difference({1: 3.0}, {1: 2.0}))
+
+
+@given(st.lists(st.floats(-100, 100), min_size=1, max_size=7))
+def test_the_expected_best_is_the_mean_minimum_over_all_subsets(values: list[float]) -> None:
+    expected = [
+        np.mean([min(subset) for subset in itertools.combinations(values, n)]) for n in range(1, len(values) + 1)
+    ]
+    assert expected_best(values) == pytest.approx(np.array(expected), abs=1e-9)
+
+
+def test_the_expected_best_of_a_hundred_trials_is_finite_and_falls() -> None:
+    best = expected_best(np.random.default_rng(0).lognormal(3, 1, size=100).tolist())
+    assert np.isfinite(best).all()
+    assert (np.diff(best) < 0).all()
+
+
+def test_no_trials_have_no_best() -> None:
+    assert len(expected_best([])) == 0
+
+
+@pytest.mark.parametrize(("values", "expected"), [
+    ([28.8, 28.7, 28.9, 28.8, 28.8, 28.75, 52.9, 52.9, 52.9, 52.9], True),
+    ([52.93, 52.92, 52.93, 52.94], False),
+    ([27.8, 27.9, 28.0, 28.1, 28.2, 28.3], False),
+    ([27.8, 27.9, 27.85, 27.8, 52.9], False),                              # one outlier is no group
+])
+def test_two_groups_are_seen_where_there_are_two(values: list[float], expected: bool) -> None:
+    assert is_bimodal(values) is expected
+
+
+def test_one_group_of_ten_seeds_hardly_ever_looks_like_two() -> None:
+    samples = np.random.default_rng(5).normal(size=(1000, 10)).tolist()
+    assert sum(map(is_bimodal, samples)) <= 5
 
 
 @given(st.dictionaries(st.integers(0, 20), st.one_of(st.none(), st.floats(-5, 5))), st.integers(1, 21))
 def test_the_winner_has_the_lowest_score_of_the_first_trials(scores: dict[int, float | None], budget: int) -> None:
-    known = {n: s for n, s in scores.items() if n < budget and s is not None}
+    known = {number: score for number, score in scores.items() if number < budget and score is not None}
     found = winner(scores, budget)
     assert (found is None) == (not known)
     if found is not None:
         assert known[found] == min(known.values())
-        assert all(found <= n for n, s in known.items() if s == known[found])
+        assert all(found <= number for number, score in known.items() if score == known[found])

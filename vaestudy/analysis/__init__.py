@@ -4,8 +4,8 @@ from pathlib import Path
 
 from vaestudy.analysis.compare import Comparison, compare
 from vaestudy.analysis.export import FORMATS, export
-from vaestudy.analysis.figures import run_figures
 from vaestudy.analysis.frames import Records, load
+from vaestudy.analysis.run_figures import run_figures
 from vaestudy.analysis.statistics import winner
 from vaestudy.analysis.tables import Report
 from vaestudy.analysis.tables import report as make_report

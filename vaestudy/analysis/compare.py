@@ -14,7 +14,13 @@ import pandas as pd
 
 from vaestudy.analysis.frames import Records
 from vaestudy.analysis.statistics import (
-    Interval, detectable_difference, is_bimodal, mean_interval, paired_difference, rate_interval, winner,
+    Interval,
+    detectable_difference,
+    is_bimodal,
+    mean_interval,
+    paired_difference,
+    rate_interval,
+    winner,
 )
 
 HEADLINE = "final/test_nll"
@@ -29,7 +35,8 @@ class Row:
     Attributes:
         winner: the chosen trial's number, None where no trial reached the cap.
         seeds: confirmation runs that ended (infrastructure failures left out).
-        nll, nelbo: over the seeds that neither collapsed nor diverged.
+        scores: test NLL by seed, of the seeds that neither collapsed nor diverged.
+        nll, nelbo: over those seeds.
         confirm_failures, search_failures: rates by failure class.
         difference: NLL minus the baseline's over common seeds; None for the baseline itself.
         detectable: the smallest difference that these seeds could have seen with 80 % power.
@@ -44,6 +51,7 @@ class Row:
     method: str
     winner: int | None
     seeds: int
+    scores: dict[int, float]
     nll: Interval
     nelbo: Interval
     confirm_failures: dict[str, Interval]
@@ -55,12 +63,29 @@ class Row:
     setting: dict[str, Any]
     bimodal: bool
 
+    @property
+    def failed(self) -> int:
+        """Confirmation runs that diverged or collapsed."""
+        return sum(rate.count for rate in self.confirm_failures.values())
+
+    @property
+    def failed_trials(self) -> int:
+        """Search trials that diverged or collapsed."""
+        return sum(rate.count for rate in self.search_failures.values())
+
 
 @dataclass(frozen=True)
 class Comparison:
-    """All rows, best first within a workload and budget, and what may be said of each."""
+    """All rows, best first within a workload and budget, and what may be said of each.
+
+    Attributes:
+        leading: the indices of the rows with the lowest NLL of their workload and budget, and of those that their
+            seeds cannot tell apart from it.
+        answers: one sentence or two per workload and budget.
+    """
 
     rows: tuple[Row, ...]
+    leading: frozenset[int]
     answers: tuple[str, ...]
     baseline: str
     iwae_samples: int
@@ -71,23 +96,30 @@ def compare(records: Records) -> Comparison:
     baseline = records.study["report"]["baseline"] or records.methods[0]
     rows: list[Row] = []
     answers: list[str] = []
+    leading: set[int] = set()
     for workload in records.study["workloads"]:
         for budget in records.budgets:
             group = [_row(records, workload, budget, method, baseline) for method in records.methods]
-            group.sort(key=lambda row: (math.isnan(row.nll.estimate), row.nll.estimate))
+            group.sort(key=lambda row: (row.nll.n < 2, math.isnan(row.nll.estimate), row.nll.estimate))
+            level = _leaders(group)
+            leading |= {len(rows) + index for index, row in enumerate(group) if row in level}
             rows += group
-            answers.append(_answer(records, workload, budget, group))
-    return Comparison(tuple(rows), tuple(answers), baseline, records.study["confirm"]["iwae_samples"])
+            answers.append(f"{workload}, best of {budget} trials: {_answer(group, level)}")
+    iwae_samples = records.study["confirm"]["iwae_samples"]
+    return Comparison(tuple(rows), frozenset(leading), tuple(answers), baseline, iwae_samples)
 
 
 def confirmed(records: Records, workload: str, method: str, budget: int) -> tuple[int | None, pd.DataFrame]:
     """The winner's number at a budget, and its confirmation runs that ended otherwise than by infrastructure."""
-    search = _of(records, workload, method, "search")
-    done = search[search["outcome"] == "done"]
-    scores = dict(zip(done["trial"].astype(int), done.get("final/val_nelbo", pd.Series(dtype=float)), strict=True))
-    chosen = winner(scores, budget)
+    search = trials(records, workload, method)
+    chosen = winner(_by(search[search["outcome"] == "done"], "trial", "final/val_nelbo"), budget)
     runs = _of(records, workload, method, "confirm")
     return chosen, runs[(runs["trial"] == chosen) & runs["outcome"].isin(["done", "diverged"])]
+
+
+def trials(records: Records, workload: str, method: str) -> pd.DataFrame:
+    """A method's search trials, by number."""
+    return _of(records, workload, method, "search")
 
 
 def sound(runs: pd.DataFrame) -> pd.DataFrame:
@@ -97,10 +129,14 @@ def sound(runs: pd.DataFrame) -> pd.DataFrame:
 
 def by_seed(runs: pd.DataFrame, metric: str) -> dict[int, float]:
     """A metric by confirmation seed; nothing where it was never measured."""
+    return _by(runs, "seed", metric)
+
+
+def _by(runs: pd.DataFrame, key: str, metric: str) -> dict[int, float]:
     if metric not in runs:
         return {}
     known = runs[runs[metric].notna()]
-    return dict(zip(known["seed"].astype(int), known[metric].astype(float), strict=True))
+    return dict(zip(known[key].astype(int), known[metric].astype(float), strict=True))
 
 
 def _of(records: Records, workload: str, method: str, stage: str) -> pd.DataFrame:
@@ -110,20 +146,22 @@ def _of(records: Records, workload: str, method: str, stage: str) -> pd.DataFram
 
 def _row(records: Records, workload: str, budget: int, method: str, baseline: str) -> Row:
     chosen, runs = confirmed(records, workload, method, budget)
-    search = _of(records, workload, method, "search")
+    search = trials(records, workload, method)
     search = search[search["trial"] < budget]
-    good = sound(runs)
-    nll = by_seed(good, HEADLINE)
+    scores, nelbos = by_seed(sound(runs), HEADLINE), by_seed(sound(runs), ELBO)
     theirs = by_seed(sound(confirmed(records, workload, baseline, budget)[1]), HEADLINE)
-    common = sorted(set(nll) & set(theirs))
-    ended = search[search["outcome"].isin(["done", "pruned", "diverged"])]
+    own = method == baseline
     return Row(
-        workload, budget, method, chosen, len(runs), mean_interval(list(nll.values())),
-        mean_interval(list(by_seed(good, ELBO).values())), _failures(runs), _failures(ended),
-        None if method == baseline else paired_difference(nll, theirs),
-        math.nan if method == baseline else detectable_difference([nll[s] - theirs[s] for s in common]),
-        (_spent(search), _spent(runs)), {str(k): int(n) for k, n in search["outcome"].value_counts().items()},
-        _setting(records, method, search, chosen), is_bimodal(list(by_seed(runs, HEADLINE).values())),
+        workload, budget, method, chosen, len(runs), scores,
+        nll=mean_interval(list(scores.values())), nelbo=mean_interval(list(nelbos.values())),
+        confirm_failures=_failures(runs),
+        search_failures=_failures(search[search["outcome"].isin(["done", "pruned", "diverged"])]),
+        difference=None if own else paired_difference(scores, theirs),
+        detectable=math.nan if own else detectable_difference(scores, theirs),
+        grad_evals=(_spent(search), _spent(runs)),
+        trials={str(outcome): int(n) for outcome, n in search["outcome"].value_counts().items()},
+        setting=_setting(records, method, search, chosen),
+        bimodal=is_bimodal(list(by_seed(runs, HEADLINE).values())) or is_bimodal(list(scores.values())),
     )
 
 
@@ -144,18 +182,28 @@ def _setting(records: Records, method: str, search: pd.DataFrame, chosen: int | 
     return {key: row[f"setting.{key}"] for key in keys if pd.notna(row[f"setting.{key}"])}
 
 
-def _answer(records: Records, workload: str, budget: int, rows: list[Row]) -> str:
-    """One sentence: who is ahead, or that the data cannot tell."""
-    place = f"{workload}, best of {budget} trials"
+def _leaders(rows: list[Row]) -> list[Row]:
+    """The row with the lowest mean NLL and those whose difference to it has an interval that reaches 0."""
+    known = [row for row in rows if row.nll.n >= 2]
+    level = [row for row in known[1:] if not paired_difference(known[0].scores, row.scores).high < 0]
+    return [*known[:1], *level]
+
+
+def _answer(rows: list[Row], level: list[Row]) -> str:
+    """Who is ahead, or that the data cannot tell; and whose failures the means leave out."""
     known = [row for row in rows if row.nll.n >= 2]
     if len(known) < 2:
-        return f"{place}: not enough confirmed runs to compare methods yet."
-    best = known[0]
-    nlls = {row.method: by_seed(sound(confirmed(records, workload, row.method, budget)[1]), HEADLINE) for row in known}
-    level = [row.method for row in known[1:]
-             if not paired_difference(nlls[best.method], nlls[row.method]).high < 0]
-    reached = f"{best.nll.estimate:.2f} nats per image"
-    if not level:
-        return f"{place}: {best.method} reaches the lowest test NLL, {reached}, ahead of every other method."
-    return (f"{place}: {best.method} has the lowest mean test NLL, {reached}, but {best.nll.n} seeds cannot tell it "
-            f"apart from {', '.join(level)}.")
+        return "not enough confirmed runs that neither diverged nor collapsed to compare methods." + _failing(rows)
+    best, *others = level
+    lead = f"{best.method} has the lowest mean test NLL, {best.nll.estimate:.2f} nats per image"
+    if others:
+        names = ", ".join(row.method for row in others)
+        return f"{lead}, but cannot be told apart from {names} at {best.nll.n} seeds.{_failing(rows)}"
+    behind = "every other method" if len(known) == len(rows) else ", ".join(row.method for row in known[1:])
+    return f"{lead}, ahead of {behind}.{_failing(rows)}"
+
+
+def _failing(rows: list[Row]) -> str:
+    """The confirmation runs that failed, which no mean shows."""
+    counts = [f"{row.method} {row.failed} of {row.seeds}" for row in rows if row.failed]
+    return f" Collapsed or diverged, and in no mean: {', '.join(counts)}." if counts else ""

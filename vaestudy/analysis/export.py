@@ -12,7 +12,9 @@ import pandas as pd
 
 from vaestudy.analysis import tables
 from vaestudy.analysis.compare import Comparison, compare
-from vaestudy.analysis.figures import render, study_figures
+from vaestudy.analysis.curves import curves
+from vaestudy.analysis.drawing import render
+from vaestudy.analysis.figures import study_figures
 from vaestudy.analysis.frames import Records, load
 from vaestudy.errors import DiskError, UsageError, nearest
 
@@ -51,20 +53,25 @@ def export(folder: Path, formats: Sequence[str], out: Path) -> list[Path]:
 
 def _tables(form: str, records: Records, comparison: Comparison, pngs: dict[str, bytes]) -> dict[str, bytes]:
     shown = tables.report(records, comparison)
+    frames = {"comparison": tables.numbers(comparison), "curves": curves(records), "runs": records.runs}
     if form == "csv":
-        frames = {"comparison": tables.numbers(comparison), "runs": records.runs}
         return {f"{name}.csv": _csv(frame) for name, frame in frames.items()}
     if form == "parquet":
-        frames = {"comparison": tables.numbers(comparison), "runs": _uniform(records.runs), "metrics": records.metrics}
+        frames |= {"runs": _uniform(records.runs), "metrics": records.metrics}
         return {f"{name}.parquet": frame.to_parquet(index=False) for name, frame in frames.items()}
     if form == "md":
-        answers, notes = "\n\n".join(shown.answers), "\n".join(f"- {note}" for note in shown.notes)
-        table = tables.markdown(shown.header, shown.rows, shown.best)
-        return {"comparison.md": f"# {shown.title}\n\n{shown.question}\n\n{answers}\n\n{table}\n{notes}\n".encode()}
+        return {"comparison.md": _markdown(shown).encode()}
     if form == "tex":
-        caption = f"{shown.question} {' '.join(shown.answers)} {' '.join(tables.NOTES)}"
-        return {"comparison.tex": tables.latex(shown.header, shown.rows, shown.best, caption).encode()}
+        return {"comparison.tex": tables.latex(shown).encode()}
     return {"report.html": _page(shown, pngs, records.facts["hash"])}
+
+
+def _markdown(shown: tables.Report) -> str:
+    answers, notes = "\n\n".join(shown.answers), "\n".join(f"- {note}" for note in shown.notes)
+    main = tables.markdown(shown.header, shown.rows, shown.best)
+    search = tables.markdown(shown.search.header, shown.search.rows)
+    return (f"# {shown.title}\n\n{shown.question}\n\n{answers}\n\n{main}\n{notes}\n\n"
+            f"## {shown.search.title}\n\n{search}")
 
 
 def _csv(frame: pd.DataFrame) -> bytes:
@@ -73,7 +80,10 @@ def _csv(frame: pd.DataFrame) -> bytes:
 
 def _uniform(runs: pd.DataFrame) -> pd.DataFrame:
     """The runs with every mixed column as text: Parquet columns have one type."""
-    mixed = [name for name in runs if runs[name].map(type).nunique() > 1 and not pd.api.types.is_numeric_dtype(runs[name])]
+    mixed = [
+        name for name in runs
+        if not pd.api.types.is_numeric_dtype(runs[name]) and runs[name].map(type).nunique() > 1
+    ]
     return runs.astype(dict.fromkeys(mixed, "string")) if mixed else runs
 
 

@@ -12,7 +12,9 @@ import pandas as pd
 from vaestudy.errors import DataError
 from vaestudy.records import RunRecord, read_runs
 
-RUN_COLUMNS = ["uid", "cell", "workload", "method", "stage", "trial", "seed", "attempt", "outcome", "failure", "step", "reason"]
+RUN_COLUMNS = [
+    "uid", "cell", "workload", "method", "stage", "trial", "seed", "attempt", "outcome", "failure", "step", "reason",
+]
 METRIC_COLUMNS = ["uid", "attempt", "step", "epoch", "metric", "value"]
 
 
@@ -52,10 +54,7 @@ def load(folder: Path) -> Records:
     Raises:
         DataError: the study's facts or a spool are damaged.
     """
-    try:
-        facts = json.loads((folder / "study.json").read_text())
-    except (OSError, ValueError) as error:
-        raise DataError(f"{folder / 'study.json'}: not a study's facts: {error}") from error
+    facts = _facts(folder / "study.json")
     records = sorted(read_runs(folder), key=_order)
     runs = pd.DataFrame([_run_row(record) for record in records])
     return Records(facts, runs if len(runs) else pd.DataFrame(columns=RUN_COLUMNS), _metrics(records))
@@ -63,8 +62,18 @@ def load(folder: Path) -> Records:
 
 def load_parquet(folder: Path) -> Records:
     """The records as ``export`` wrote them: ``runs.parquet``, ``metrics.parquet``, ``study.json``."""
-    facts = json.loads((folder / "study.json").read_text())
+    facts = _facts(folder / "study.json")
     return Records(facts, pd.read_parquet(folder / "runs.parquet"), pd.read_parquet(folder / "metrics.parquet"))
+
+
+def _facts(path: Path) -> dict[str, Any]:
+    try:
+        facts = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: not a study's facts: {error}") from error
+    if not isinstance(facts, dict) or not {"hash", "study", "searched"} <= set(facts):
+        raise DataError(f"{path}: not a study's facts: expected hash, study, searched; vaestudy resume rewrites it")
+    return facts
 
 
 def _order(record: RunRecord) -> tuple[str, str, int, int]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
+from scipy.special import gammaln
 
 LEVEL = 0.95
 BIMODAL_GAP = 3.0
@@ -27,6 +28,11 @@ class Interval:
     def half_width(self) -> float:
         """Half the interval's length."""
         return (self.high - self.low) / 2
+
+    @property
+    def count(self) -> int:
+        """Of a rate: how many of the n it counts."""
+        return round(self.estimate * self.n) if self.n else 0
 
 
 def mean_interval(values: Sequence[float]) -> Interval:
@@ -51,18 +57,24 @@ def rate_interval(count: int, n: int) -> Interval:
 
 def paired_difference(ours: Mapping[int, float], theirs: Mapping[int, float]) -> Interval:
     """The mean difference over the seeds that both have, with Student's t interval of the differences."""
-    seeds = sorted(set(ours) & set(theirs))
-    return mean_interval([ours[seed] - theirs[seed] for seed in seeds])
+    return mean_interval(_differences(ours, theirs))
 
 
-def detectable_difference(differences: Sequence[float], power: float = 0.8) -> float:
-    """The smallest true mean difference that a paired t test of this many seeds finds with the given power, two-sided at
-    5 %, if the differences keep their spread; NaN with fewer than two."""
+def detectable_difference(ours: Mapping[int, float], theirs: Mapping[int, float], power: float = 0.8) -> float:
+    """The smallest true mean difference that a paired t test over the common seeds finds with the given power.
+
+    (t_0.975 + t_power) s / sqrt(S), two-sided at 5 %, where s is the spread of the S differences; NaN for S < 2.
+    """
+    differences = _differences(ours, theirs)
     n = len(differences)
     if n < 2:
         return math.nan
     spread = float(np.std(differences, ddof=1)) / math.sqrt(n)
     return spread * float(stats.t.ppf((1 + LEVEL) / 2, n - 1) + stats.t.ppf(power, n - 1))
+
+
+def _differences(ours: Mapping[int, float], theirs: Mapping[int, float]) -> list[float]:
+    return [ours[seed] - theirs[seed] for seed in sorted(set(ours) & set(theirs))]
 
 
 def expected_best(values: Sequence[float]) -> npt.NDArray[np.float64]:
@@ -83,8 +95,6 @@ def _expected_best_of(ordered: npt.NDArray[np.float64], n: int) -> float:
 
 
 def _log_choose(n: npt.ArrayLike, k: int) -> npt.NDArray[np.float64]:
-    from scipy.special import gammaln
-
     n = np.asarray(n, dtype=float)
     return np.asarray(gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1))
 

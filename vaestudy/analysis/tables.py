@@ -12,13 +12,24 @@ import pandas as pd
 from vaestudy.analysis.compare import FAILURES, Comparison, Row
 from vaestudy.analysis.frames import Records
 from vaestudy.analysis.statistics import Interval
+from vaestudy.records import OUTCOMES
 
 DASH = "–"
 NOTES = (
-    "Means are over the confirmation seeds that neither diverged nor collapsed; the rates beside them count the others.",
-    "± is half a 95 % interval (Student's t over seeds); rates carry Clopper-Pearson 95 % intervals.",
-    "Judged at beta = 1 without free bits; winners chosen by the validation ELBO at the cap, test data opened afterwards.",
+    "Means are over the confirmation seeds that neither diverged nor collapsed; the rates beside them count the rest.",
+    "± is half a 95 % interval (Student's t over seeds; differences are paired by seed); rates: Clopper-Pearson, 95 %.",
+    "In bold: the lowest mean NLL, and every other that its seeds cannot tell apart from it.",
+    "Judged at beta = 1 without free bits; winners chosen by validation ELBO at the cap, test data opened afterwards.",
 )
+
+
+@dataclass(frozen=True)
+class Table:
+    """A small table of strings under the main one."""
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -28,6 +39,7 @@ class Report:
     Attributes:
         header, rows: the last column is the best setting, wide; a terminal shows it below.
         best: the indices of rows to be set off as the best of their workload and budget.
+        search: how the search trials ended.
     """
 
     title: str
@@ -36,20 +48,27 @@ class Report:
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     best: frozenset[int]
+    search: Table
     notes: tuple[str, ...]
 
 
 def report(records: Records, comparison: Comparison) -> Report:
     """The report of a study."""
-    cells = display(comparison)
-    several = cells["workload"].nunique() > 1 or cells["budget"].nunique() > 1
-    shown = cells if several else cells.drop(columns=["workload", "budget"])
+    titles = headers(comparison)
+    header, rows = _shown(pd.DataFrame([_display(row) for row in comparison.rows]), titles)
     return Report(
         title=records.study["name"], question=" ".join(records.study["description"].split()),
-        answers=comparison.answers, header=tuple(headers(comparison)[name] for name in shown.columns),
-        rows=tuple(tuple(row) for row in shown.itertuples(index=False)), best=frozenset(best_rows(comparison)),
+        answers=comparison.answers, header=header, rows=rows, best=comparison.leading,
+        search=Table("Search trials", *_shown(pd.DataFrame([_display_search(row) for row in comparison.rows]), titles)),
         notes=(*NOTES, *warnings(comparison)),
     )
+
+
+def _shown(cells: pd.DataFrame, titles: dict[str, str]) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+    """Header and rows; workload and budget only where there are several."""
+    if cells["workload"].nunique() == 1 and cells["budget"].nunique() == 1:
+        cells = cells.drop(columns=["workload", "budget"])
+    return tuple(titles[name] for name in cells.columns), tuple(tuple(row) for row in cells.itertuples(index=False))
 
 
 def headers(comparison: Comparison) -> dict[str, str]:
@@ -57,15 +76,11 @@ def headers(comparison: Comparison) -> dict[str, str]:
     return {
         "workload": "workload", "budget": "trials", "method": "method",
         "nll": f"test NLL ↓\n[nats, IWAE-{comparison.iwae_samples}]", "nelbo": "test −ELBO ↓\n[nats]",
-        "difference": f"ΔNLL to\n{comparison.baseline} [nats]", "collapsed": "collapsed\n[95 %]",
-        "diverged": "diverged\n[95 %]", "search": "failed in\nsearch", "cost": "gradient evals\nsearch + confirm",
-        "setting": "best setting",
+        "seeds": "seeds\nin means", "difference": f"ΔNLL to\n{comparison.baseline} [nats]",
+        "detectable": "detectable\n[nats]", "collapsed": "collapsed\n[95 %]", "diverged": "diverged\n[95 %]",
+        "search": "failed in\nsearch", "cost": "gradient evals\nsearch + confirm", "setting": "best setting",
+        **{f"trials_{outcome}": outcome for outcome in OUTCOMES},
     }
-
-
-def display(comparison: Comparison) -> pd.DataFrame:
-    """The comparison as strings, one row a method, best first."""
-    return pd.DataFrame([_display(row) for row in comparison.rows])
 
 
 def numbers(comparison: Comparison) -> pd.DataFrame:
@@ -73,39 +88,38 @@ def numbers(comparison: Comparison) -> pd.DataFrame:
     return pd.DataFrame([_numbers(row) for row in comparison.rows])
 
 
-def best_rows(comparison: Comparison) -> list[int]:
-    """The index of the best row of each workload and budget that has one."""
-    seen: set[tuple[str, int]] = set()
-    best = []
-    for index, row in enumerate(comparison.rows):
-        if (row.workload, row.budget) not in seen and row.nll.n:
-            best.append(index)
-        seen.add((row.workload, row.budget))
-    return best
-
-
 def warnings(comparison: Comparison) -> tuple[str, ...]:
     """What a reader must know before believing a row."""
     found = []
+    several = len({(row.workload, row.budget) for row in comparison.rows}) > 1
     for row in comparison.rows:
+        name = f"{row.method} ({row.workload}, best of {row.budget})" if several else row.method
         if row.bimodal:
-            found.append(f"{row.method}: the seeds fall into two groups; read its failure rates, not its mean alone.")
-        if row.difference is not None and row.difference.n >= 2 and row.difference.low <= 0 <= row.difference.high:
-            found.append(f"{row.method}: not told apart from {comparison.baseline}; {row.difference.n} seeds would detect "
+            found.append(f"{name}: the seeds fall into two groups; read its failure rates, not its mean alone.")
+        if row.difference is not None and row.difference.low <= 0 <= row.difference.high:
+            found.append(f"{name}: not told apart from {comparison.baseline}; {row.difference.n} seeds would detect "
                          f"{row.detectable:.2f} nats (80 % power).")
     return tuple(found)
 
 
 def _display(row: Row) -> dict[str, str]:
-    search = sum(row.trials.get(kind, 0) for kind in ("done", "pruned", "diverged"))
-    failed = sum(round(rate.estimate * rate.n) for rate in row.search_failures.values() if rate.n)
+    ended = next(iter(row.search_failures.values())).n
     return {
         "workload": row.workload, "budget": str(row.budget), "method": row.method,
-        "nll": estimate(row.nll), "nelbo": estimate(row.nelbo),
+        "nll": estimate(row.nll), "nelbo": estimate(row.nelbo), "seeds": f"{row.nll.n}/{row.seeds}",
         "difference": "baseline" if row.difference is None else estimate(row.difference, signed=True),
+        "detectable": DASH if math.isnan(row.detectable) else f"{row.detectable:.2f}",
         **{kind: rate(row.confirm_failures[kind]) for kind in reversed(FAILURES)},
-        "search": f"{failed}/{search}", "cost": f"{row.grad_evals[0]:,.0f} + {row.grad_evals[1]:,.0f}",
-        "setting": ", ".join(f"{key}={setting(value)}" for key, value in row.setting.items()),
+        "search": f"{row.failed_trials}/{ended}", "cost": f"{row.grad_evals[0]:,.0f} + {row.grad_evals[1]:,.0f}",
+        "setting": _settings(row),
+    }
+
+
+def _display_search(row: Row) -> dict[str, str]:
+    return {
+        "workload": row.workload, "budget": str(row.budget), "method": row.method,
+        **{f"trials_{outcome}": str(row.trials.get(outcome, 0)) for outcome in OUTCOMES},
+        **{kind: rate(row.search_failures[kind]) for kind in reversed(FAILURES)},
     }
 
 
@@ -121,8 +135,8 @@ def _numbers(row: Row) -> dict[str, Any]:
         **{k: v for kind in FAILURES for k, v in spread(f"confirm_{kind}", row.confirm_failures[kind]).items()},
         **{k: v for kind in FAILURES for k, v in spread(f"search_{kind}", row.search_failures[kind]).items()},
         "search_grad_evals": row.grad_evals[0], "confirm_grad_evals": row.grad_evals[1],
-        **{f"trials_{name}": row.trials.get(name, 0) for name in ("done", "pruned", "diverged", "failed")},
-        "setting": ", ".join(f"{key}={setting(value)}" for key, value in row.setting.items()), "bimodal": row.bimodal,
+        **{f"trials_{outcome}": row.trials.get(outcome, 0) for outcome in OUTCOMES},
+        "setting": _settings(row), "bimodal": row.bimodal,
     }
 
 
@@ -142,31 +156,56 @@ def rate(interval: Interval) -> str:
 
 
 def setting(value: Any) -> str:
-    """A searched value with three significant digits."""
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    """A searched value with three significant digits; just below 1, as decays are, three of its distance to 1."""
+    if not isinstance(value, float):
+        return str(value)
+    if 0.9 < value < 1:
+        decimals = 2 - math.floor(math.log10(1 - value))
+        return f"{value:.{decimals}f}".rstrip("0")
+    return f"{value:.3g}"
 
 
-def markdown(header: Sequence[str], rows: Sequence[Sequence[str]], best: frozenset[int]) -> str:
-    """A Markdown table, the best rows' first estimate in bold."""
+def _settings(row: Row) -> str:
+    return ", ".join(f"{key}={setting(value)}" for key, value in row.setting.items())
+
+
+def markdown(header: Sequence[str], rows: Sequence[Sequence[str]], best: frozenset[int] = frozenset()) -> str:
+    """A Markdown table, the best rows' NLL in bold."""
     def line(values: Sequence[str]) -> str:
         return "| " + " | ".join(value.replace("|", "\\|") for value in values) + " |"
 
-    body = [line(_bold(row, "**{}**".format) if index in best else row) for index, row in enumerate(rows)]
-    return "\n".join([line(_one_line(header)), line(["---"] * len(header)), *body]) + "\n"
+    header = _one_line(header)
+    body = [line(_bold(header, row, "**{}**".format) if index in best else row) for index, row in enumerate(rows)]
+    return "\n".join([line(header), line(["---"] * len(header)), *body]) + "\n"
 
 
-def latex(header: Sequence[str], rows: Sequence[Sequence[str]], best: frozenset[int], caption: str) -> str:
-    """A LaTeX table in the booktabs style."""
-    body = []
-    for index, row in enumerate(rows):
-        escaped = [escape(value) for value in row]
-        body.append(" & ".join(_bold(escaped, "\\textbf{{{}}}".format) if index in best else escaped) + r" \\")
+def latex(report: Report) -> str:
+    """The main table in the booktabs style, the best rows' NLL in bold, the best settings as a note below it."""
+    methods = report.header.index("method")
+    header = report.header[:-1]
+    notes = "; ".join(f"{row[methods]}: {row[-1]}" for row in report.rows)
+    caption = " ".join([report.question, *report.answers, *report.notes])
     return "\n".join([
-        r"\begin{table}", r"\centering", rf"\caption{{{escape(caption)}}}", r"\small",
-        rf"\begin{{tabular}}{{{'l' * len(header)}}}", r"\toprule",
-        " & ".join(escape(name) for name in _one_line(header)) + r" \\", r"\midrule", *body, r"\bottomrule", r"\end{tabular}",
-        r"\end{table}", "",
+        r"% needs \usepackage{booktabs}", r"\begin{table*}", r"\centering", rf"\caption{{{escape(caption)}}}",
+        r"\scriptsize", r"\setlength{\tabcolsep}{3pt}", rf"\begin{{tabular}}{{{'l' * len(header)}}}", r"\toprule",
+        _latex_row([_stacked(name) for name in header]), r"\midrule", *_latex_body(header, report), r"\bottomrule",
+        r"\end{tabular}", rf"\par\smallskip\raggedright Best settings: {escape(notes)}.", r"\end{table*}", "",
     ])
+
+
+def _latex_body(header: Sequence[str], report: Report) -> list[str]:
+    rows = [[escape(value) for value in row[:-1]] for row in report.rows]
+    bold = r"\textbf{{{}}}".format
+    return [_latex_row(_bold(header, row, bold) if i in report.best else row) for i, row in enumerate(rows)]
+
+
+def _latex_row(cells: Sequence[str]) -> str:
+    return " & ".join(cells) + r" \\"
+
+
+def _stacked(title: str) -> str:
+    """A column title in its lines."""
+    return rf"\shortstack[l]{{{escape(title)}}}".replace("\n", r"\\{}")
 
 
 LATEX = {"\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}",
@@ -183,8 +222,9 @@ def _one_line(header: Sequence[str]) -> list[str]:
     return [name.replace("\n", " ") for name in header]
 
 
-def _bold(row: Sequence[str], style: Callable[[str], str]) -> list[str]:
-    """The row with its method and its first estimate set off."""
-    marked = {index for index, value in enumerate(row) if "±" in value or "pm" in value}
-    first = min(marked, default=-1)
-    return [style(value) if index == first else value for index, value in enumerate(row)]
+def _bold(header: Sequence[str], row: Sequence[str], style: Callable[[str], str]) -> list[str]:
+    """The row with its method and its NLL set off."""
+    return [
+        style(value) if name == "method" or name.startswith("test NLL") else value
+        for name, value in zip(header, row, strict=True)
+    ]

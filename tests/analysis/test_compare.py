@@ -1,0 +1,149 @@
+"""What the comparison says, and what it refuses to say."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from tests.analysis.values import around
+from tests.made_up import Builder, study
+from vaestudy.analysis import Comparison, compare, load
+from vaestudy.analysis.compare import Row
+
+
+def compared(builder: Builder) -> Comparison:
+    return compare(load(builder.folder))
+
+
+def row(comparison: Comparison, method: str, budget: int | None = None) -> Row:
+    return next(r for r in comparison.rows if r.method == method and budget in (None, r.budget))
+
+
+def leaders(comparison: Comparison) -> set[str]:
+    return {comparison.rows[index].method for index in comparison.leading}
+
+
+def test_six_seeds_and_four_collapsed_ones_are_a_collapse_rate_and_the_mean_of_the_six(
+    two_groups: Builder,
+) -> None:
+    sgd = row(compared(two_groups), "sgd")
+    rate = sgd.confirm_failures["collapsed"]
+    assert (rate.estimate, rate.n) == (0.4, 10)
+    assert (rate.low, rate.high) == pytest.approx((0.1216, 0.7376), abs=5e-5)
+    assert (sgd.nll.estimate, sgd.nll.n) == (pytest.approx(28.80), 6)
+    assert sgd.bimodal
+
+
+def test_a_method_that_always_collapses_has_a_rate_and_no_mean(two_groups: Builder) -> None:
+    momentum = row(compared(two_groups), "momentum")
+    assert momentum.confirm_failures["collapsed"].estimate == 1.0
+    assert math.isnan(momentum.nll.estimate)
+    assert not momentum.bimodal
+
+
+def test_the_answer_names_the_failures_that_no_mean_shows(two_groups: Builder) -> None:
+    (answer,) = compared(two_groups).answers
+    assert "adam has the lowest mean test NLL, 27.83 nats per image, ahead of sgd." in answer
+    assert "Collapsed or diverged, and in no mean: sgd 4 of 10, momentum 10 of 10." in answer
+
+
+def test_methods_come_best_first_and_those_without_a_mean_last(two_groups: Builder) -> None:
+    assert [r.method for r in compared(two_groups).rows] == ["adam", "sgd", "momentum"]
+
+
+def test_nobody_wins_where_the_interval_of_the_difference_reaches_zero(small: Builder) -> None:
+    for method, centre in {"sgd": 28.0, "adam": 28.05}.items():
+        small.search(method, [centre])
+        noise = [0.4, -0.4, 0.1, -0.1, 0.0] if method == "sgd" else [-0.4, 0.4, -0.1, 0.1, 0.0]
+        small.confirm(method, 0, [centre + value for value in noise])
+    comparison = compared(small)
+    assert "sgd has the lowest mean test NLL, 28.00 nats per image, but cannot be told apart from adam at 5 seeds." in (
+        comparison.answers[0])
+    assert leaders(comparison) == {"sgd", "adam"}
+
+
+def test_a_difference_that_all_seeds_show_has_a_winner(small: Builder) -> None:
+    for method, centre in {"sgd": 29.0, "adam": 28.0}.items():
+        small.search(method, [centre])
+        small.confirm(method, 0, around(centre, 5))
+    comparison = compared(small)
+    assert "adam has the lowest mean test NLL, 28.00 nats per image, ahead of every other method." in (
+        comparison.answers[0])
+    assert leaders(comparison) == {"adam"}
+
+
+def test_one_seed_that_did_well_is_not_ahead_of_a_method_with_many(small: Builder) -> None:
+    small.search("sgd", [20.0])
+    small.confirm("sgd", 0, [20.0, 52.9, 52.9])
+    small.search("adam", [28.0])
+    small.confirm("adam", 0, around(28.0, 3))
+    comparison = compared(small)
+    assert "not enough confirmed runs" in comparison.answers[0]
+    assert comparison.rows[0].method == "adam"
+
+
+def test_the_difference_to_the_baseline_is_paired_by_seed(small: Builder) -> None:
+    for method, values in {"adam": [28.0, 30.0, 26.0, 31.0], "sgd": [28.5, 30.6, 26.5, 31.6]}.items():
+        small.search(method, [28.0])
+        small.confirm(method, 0, values)
+    sgd, adam = row(compared(small), "sgd"), row(compared(small), "adam")
+    assert adam.difference is None
+    assert sgd.difference is not None and sgd.difference.n == 4
+    assert sgd.difference.estimate == pytest.approx(0.55)
+    assert sgd.difference.half_width < 0.1 < sgd.nll.half_width
+    assert 0 < sgd.detectable < 0.3
+
+
+def test_diverged_runs_are_counted_and_never_averaged(small: Builder) -> None:
+    small.search("adam", [28.0, None, 52.9], {2: "pruned"})
+    small.confirm("adam", 0, [*around(28.0, 3), None, 90.0])
+    adam = row(compared(small), "adam")
+    assert adam.nll.estimate == pytest.approx(28.0)
+    assert (adam.seeds, adam.failed, adam.confirm_failures["diverged"].count) == (5, 2, 2)
+    assert (adam.failed_trials, adam.search_failures["diverged"].estimate) == (1, pytest.approx(1 / 3))
+    assert adam.trials == {"done": 1, "pruned": 1, "diverged": 1}
+
+
+def test_infrastructure_failures_are_nobodys_failure_rate(small: Builder) -> None:
+    small.search("adam", [28.0, None, None], {1: "failed", 2: "cancelled"})
+    small.confirm("adam", 0, [*around(28.0, 3), None], {4: "failed"})
+    adam = row(compared(small), "adam")
+    assert (adam.seeds, adam.confirm_failures["diverged"].n, adam.search_failures["diverged"].n) == (3, 3, 1)
+    assert adam.trials["failed"] == 1
+
+
+def test_each_budget_has_the_winner_of_its_first_trials(tmp_path: Path) -> None:
+    small = Builder(tmp_path, study(confirm={"budgets": [1, 3], "seeds": 2, "iwae_samples": 10}))
+    for method in ("sgd", "adam"):
+        small.search(method, [30.0, 31.0, 29.0])
+        small.confirm(method, 0, around(30.0, 2))
+        small.confirm(method, 2, around(29.0, 2))
+    comparison = compared(small)
+    assert [(r.budget, r.winner) for r in comparison.rows] == [(1, 0), (1, 0), (3, 2), (3, 2)]
+    assert row(comparison, "adam", 1).nll.estimate == pytest.approx(30.0)
+    assert row(comparison, "adam", 3).nll.estimate == pytest.approx(29.0)
+    assert row(comparison, "adam", 1).grad_evals == (100.0, 200.0)
+    assert len(comparison.answers) == 2
+
+
+def test_the_best_setting_has_the_searched_keys_alone(two_groups: Builder) -> None:
+    assert row(compared(two_groups), "adam").setting == {"lr": 0.1}
+
+
+def test_every_workload_is_compared_on_its_own(tmp_path: Path) -> None:
+    small = Builder(tmp_path, study(workloads=("mnist", "fashion")))
+    for workload, method, centre in [("mnist", "sgd", 28.0), ("mnist", "adam", 29.0), ("fashion", "sgd", 24.0),
+                                     ("fashion", "adam", 23.0)]:
+        small.search(method, [centre], workload=workload)
+        small.confirm(method, 0, around(centre, 3), workload=workload)
+    assert [(r.workload, r.method) for r in compared(small).rows] == [
+        ("mnist", "sgd"), ("mnist", "adam"), ("fashion", "adam"), ("fashion", "sgd")]
+
+
+def test_a_study_without_any_run_has_no_answer_yet(small: Builder) -> None:
+    comparison = compared(small)
+    assert "not enough confirmed runs" in comparison.answers[0]
+    assert all(r.winner is None and r.seeds == 0 for r in comparison.rows)
+    assert not comparison.leading

@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.made_up import Builder, study
+from vaestudy.analysis import FORMATS, compare, export, load
+from vaestudy.analysis.frames import load_parquet
+from vaestudy.errors import DataError, DiskError, UsageError
+from vaestudy.records import run_uids
+
+
+@pytest.fixture(scope="module")
+def exported(two_groups: Builder, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("export")
+    export(two_groups.folder, FORMATS, out)
+    return out
+
+
+def test_a_second_export_has_the_same_bytes(two_groups: Builder, exported: Path, tmp_path: Path) -> None:
+    again = export(two_groups.folder, FORMATS, tmp_path)
+    assert {path.name for path in again} == {path.name for path in exported.iterdir()}
+    assert [path.name for path in again if path.read_bytes() != (exported / path.name).read_bytes()] == []
+
+
+def test_every_format_has_its_files(exported: Path) -> None:
+    names = {path.name for path in exported.iterdir()}
+    assert names >= {"comparison.csv", "curves.csv", "runs.csv", "comparison.parquet", "metrics.parquet",
+                     "comparison.md", "comparison.tex", "report.html", "comparison.png", "comparison.svg"}
+
+
+def test_only_the_wanted_tables_are_written(two_groups: Builder, tmp_path: Path) -> None:
+    export(two_groups.folder, ["md"], tmp_path)
+    assert {path.suffix for path in tmp_path.iterdir()} == {".md", ".png", ".svg", ".json"}
+
+
+def test_the_csv_gives_numbers_in_full_precision(exported: Path) -> None:
+    table = pd.read_csv(exported / "comparison.csv").set_index("method")
+    assert table.loc["sgd", "confirm_collapsed"] == 0.4
+    assert table.loc["sgd", "test_nll_nats"] == pytest.approx(28.80, abs=1e-12)
+    assert table.loc["momentum", "confirm_collapsed_n"] == 10
+
+
+def test_the_parquet_alone_gives_the_same_comparison(two_groups: Builder, exported: Path) -> None:
+    assert repr(compare(load_parquet(exported))) == repr(compare(load(two_groups.folder)))
+
+
+def test_markdown_sets_the_leader_off_and_has_as_many_cells_in_every_row(exported: Path) -> None:
+    lines = (exported / "comparison.md").read_text().splitlines()
+    main = [line for line in lines[: lines.index("## Search trials")] if line.startswith("|")]
+    assert len({line.count("|") for line in main}) == 1
+    assert [line for line in main if "**" in line] == [line for line in main if line.startswith("| **adam**")]
+    assert "40 % [12, 74]" in main[3]
+
+
+def test_latex_is_a_booktabs_table_with_the_leader_in_bold(exported: Path) -> None:
+    text = (exported / "comparison.tex").read_text()
+    body = text[text.index(r"\midrule") : text.index(r"\bottomrule")].splitlines()[1:]
+    columns = text[text.index(r"\begin{tabular}{") :].split("{")[2].split("}")[0]
+    assert {line.count(" & ") for line in body} == {len(columns) - 1}
+    assert body[0].startswith(r"\textbf{adam} & \textbf{27.83 $\pm$ ")
+    assert r"40 \% [12, 74]" in body[1]
+    assert text.count("{") == text.count("}")
+    assert r"\\[" not in text                       # LaTeX would read it as a length
+    assert text.isascii()
+
+
+class _Page(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.sources: list[str] = []
+        self.rows = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.sources += [value or "" for name, value in attrs if name in ("src", "href")]
+        self.rows += tag == "tr"
+
+
+def test_the_page_is_whole_in_one_file(exported: Path) -> None:
+    page = _Page()
+    page.feed((exported / "report.html").read_text())
+    assert len(page.sources) == 4
+    assert all(source.startswith("data:image/png;base64,") for source in page.sources)
+    assert page.rows == 2 * (1 + 3)
+
+
+def test_text_of_the_study_is_escaped_in_the_page(tmp_path: Path) -> None:
+    small = Builder(tmp_path / "results", study(description="a <b> & 50 % of_it"))
+    export(small.folder, ["html", "tex"], tmp_path)
+    assert "a &lt;b&gt; &amp; 50 % of_it" in (tmp_path / "report.html").read_text()
+    assert r"a $<$b$>$ \& 50 \% of\_it" in (tmp_path / "comparison.tex").read_text()
+
+
+def test_a_study_without_results_exports_its_empty_tables(small: Builder, tmp_path: Path) -> None:
+    export(small.folder, FORMATS, tmp_path / "out")
+    assert len(pd.read_csv(tmp_path / "out" / "comparison.csv")) == 2
+
+
+def test_a_study_in_which_everything_failed_exports(small: Builder, tmp_path: Path) -> None:
+    for method in ("sgd", "adam"):
+        small.search(method, [52.9])
+        small.confirm(method, 0, [52.9] * 2)
+    names = {path.name for path in export(small.folder, FORMATS, tmp_path / "out")}
+    assert "failure_rates.png" in names
+
+
+def test_an_unknown_format_is_refused_before_anything_is_written(two_groups: Builder, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"'cvs'.*did you mean 'csv'"):
+        export(two_groups.folder, ["csv", "cvs"], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_place_that_cannot_be_written_is_named(two_groups: Builder, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DiskError, match="file"):
+        export(two_groups.folder, ["csv"], tmp_path / "file")
+
+
+def test_a_damaged_spool_is_named(small: Builder) -> None:
+    small.search("adam", [52.9])
+    (uid,) = run_uids(small.folder)
+    spool = small.folder / "runs" / uid / "attempt-1" / "spool.jsonl"
+    spool.write_bytes(spool.read_bytes().replace(b"val/rec", b"val/wreck", 1))
+    with pytest.raises(DataError, match=r"spool.jsonl:\d"):
+        load(small.folder)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]"])
+def test_damaged_facts_of_a_study_are_named(small: Builder, content: str) -> None:
+    (small.folder / "study.json").write_text(content)
+    with pytest.raises(DataError, match=r"study\.json"):
+        load(small.folder)
+
+
+def test_analysis_loads_none_of_the_machinery() -> None:
+    heavy = "torch ray optuna mlflow pydantic"
+    code = f"import sys, vaestudy.analysis; print(*[m for m in '{heavy}'.split() if m in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == []
+
+
+def test_runs_have_one_row_each_and_curves_one_value_per_evaluation(two_groups: Builder, exported: Path) -> None:
+    runs = pd.read_csv(io.BytesIO((exported / "runs.csv").read_bytes()))
+    assert len(runs) == 3 * (2 + 10) and runs["uid"].is_unique
+    assert {"setting.lr", "final/test_nll", "outcome"} <= set(runs)
+    curves = pd.read_csv(exported / "curves.csv")
+    assert curves.groupby("method").size().to_dict() == {"adam": 6, "sgd": 6}
+    assert set(curves["seeds"]) == {6, 10}

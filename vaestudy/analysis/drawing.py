@@ -1,0 +1,48 @@
+"""What all figures share: colours, markers, sheets, and their bytes; matplotlib's objects, no global state."""
+
+from __future__ import annotations
+
+import io
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000", "#999999")
+"""Colours that colour-blind readers tell apart (Okabe and Ito, 2008)."""
+
+MARKERS = "osD^vPX*"
+
+
+def look(index: int) -> tuple[str, str]:
+    """The colour and marker of the method with this index, the same in every figure."""
+    return OKABE_ITO[index % len(OKABE_ITO)], MARKERS[index % len(MARKERS)]
+
+
+def sheet(width: float, height: float) -> Figure:
+    """An empty figure of so many inches."""
+    return Figure(figsize=(width, height), dpi=150, layout="constrained")
+
+
+def plain(axes: Axes, title: str = "") -> None:
+    """A light grid, no box, the title on the left."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(True, axis="both", color="0.9", lw=0.6)
+    axes.set_axisbelow(True)
+    axes.set_title(title, fontsize="medium", loc="left")
+
+
+def legend(axes: Axes) -> None:
+    """A legend beside the data, never over them."""
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1.0, 1.0))
+
+
+def render(figure: Figure, form: str) -> bytes:
+    """A figure as ``png`` or ``svg``, the same bytes every time."""
+    FigureCanvasAgg(figure)
+    buffer = io.BytesIO()
+    with matplotlib.rc_context({"svg.hashsalt": "vaestudy", "svg.fonttype": "none"}):
+        figure.savefig(buffer, format=form, metadata={"Date": None} if form == "svg" else {"Software": None})
+    return buffer.getvalue()
