@@ -80,6 +80,6 @@ def test_the_note_has_the_question_in_its_first_line() -> None:
 def test_the_notes_table_leaves_out_confirmed_trials_that_did_not_win() -> None:
     records = [done(0, 3.0), done(1, 2.0)]
     for trial, value in enumerate((30.0, 20.0)):
-        end = End("done", 1, 1.0, metrics={"final/test_nelbo": value})
+        end = End("done", 1, 1.0, metrics={"final/test_nll": value})
         records.append(record(uid=f"c{trial}", stage="confirm", trial=trial, end=end))
     assert "| adam | 20.00 | 1 |" in note.note(synthetic.study(), records, "1")

@@ -122,7 +122,7 @@ def _winner(cell: Iterable[RunRecord], budget: int) -> int | None:
 
 def primary_metric(study: Study) -> str:
     """The metric by which methods are ranked; less is better."""
-    return "final/test_nelbo" if study.confirm.seeds else "final/val_nelbo"
+    return "final/test_nll" if study.confirm.seeds else "final/val_nelbo"
 
 
 def final_nelbo(study: Study, records: Iterable[RunRecord]) -> list[float]:

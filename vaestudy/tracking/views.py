@@ -164,7 +164,7 @@ def _shown(study: Study, decided: bool) -> str:
 
 
 def _judged(study: Study) -> list[str]:
-    test = ["final/test_nelbo", "final/test_nll", "final/test_active_units"] if study.confirm.seeds else []
+    test = ["final/test_nll", "final/test_nelbo", "final/test_active_units"] if study.confirm.seeds else []
     return [*test, "final/val_nelbo", "final/epochs"]
 
 
