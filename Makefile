@@ -33,8 +33,9 @@ test: setup            ## The tests, slow ones left out
 test-slow: setup       ## The slow tests
 	@$(BIN)/python -m pytest -m slow
 
-check: setup           ## Lint, types, layers
+check: setup           ## Lint, format, types, layers
 	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 

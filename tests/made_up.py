@@ -19,19 +19,36 @@ START = 70.0
 
 
 def study(
-    methods: Sequence[str] = ("sgd", "adam"), trials: int = 3, seeds: int = 4, workloads: Sequence[str] = ("w",),
+    methods: Sequence[str] = ("sgd", "adam"),
+    trials: int = 3,
+    seeds: int = 4,
+    workloads: Sequence[str] = ("w",),
     **more: object,
 ) -> Study:
     searched = {"lr": {"log": [1e-4, 1.0]}}
     arms = {name: {"optimizer": "sgd" if name == "sgd" else "adam", "search": searched} for name in methods}
-    task = {"data": {"name": "digits", "binarize": "static", "validation": 300}, "model": "mlp",
-            "likelihood": "bernoulli", "batch_size": 64}
-    return Study.model_validate_json(json.dumps({
-        "version": 1, "name": "made-up", "description": "Which one?", "train": {"epochs": 5},
-        "workloads": dict.fromkeys(workloads, task), "methods": arms, "search": {"trials": trials},
-        "confirm": {"seeds": seeds, "iwae_samples": 10},
-        "report": {"baseline": methods[-1]}, **more,
-    }))
+    task = {
+        "data": {"name": "digits", "binarize": "static", "validation": 300},
+        "model": "mlp",
+        "likelihood": "bernoulli",
+        "batch_size": 64,
+    }
+    return Study.model_validate_json(
+        json.dumps(
+            {
+                "version": 1,
+                "name": "made-up",
+                "description": "Which one?",
+                "train": {"epochs": 5},
+                "workloads": dict.fromkeys(workloads, task),
+                "methods": arms,
+                "search": {"trials": trials},
+                "confirm": {"seeds": seeds, "iwae_samples": 10},
+                "report": {"baseline": methods[-1]},
+                **more,
+            }
+        )
+    )
 
 
 class Builder:
@@ -45,7 +62,10 @@ class Builder:
         folder.write(self.study)
 
     def search(
-        self, method: str, values: Sequence[float | None], outcomes: Mapping[int, Outcome] | None = None,
+        self,
+        method: str,
+        values: Sequence[float | None],
+        outcomes: Mapping[int, Outcome] | None = None,
         workload: str = "w",
     ) -> None:
         """Trials with these L_val at the cap; None: diverged; near the trivial loss: collapsed."""
@@ -53,7 +73,11 @@ class Builder:
             self._run(workload, method, "search", trial, 0, (outcomes or {}).get(trial), value)
 
     def confirm(
-        self, method: str, trial: int, nlls: Sequence[float | None], outcomes: Mapping[int, Outcome] | None = None,
+        self,
+        method: str,
+        trial: int,
+        nlls: Sequence[float | None],
+        outcomes: Mapping[int, Outcome] | None = None,
         workload: str = "w",
     ) -> None:
         """Confirmation seeds 1, 2 ... with these test NLL; None: diverged; near the trivial loss: collapsed."""
@@ -61,7 +85,13 @@ class Builder:
             self._run(workload, method, "confirm", trial, seed, (outcomes or {}).get(seed), nll)
 
     def _run(
-        self, workload: str, method: str, stage: Stage, trial: int, seed: int, given: Outcome | None,
+        self,
+        workload: str,
+        method: str,
+        stage: Stage,
+        trial: int,
+        seed: int,
+        given: Outcome | None,
         value: float | None,
     ) -> None:
         outcome: Outcome = given or ("done" if value is not None else "diverged")
@@ -71,14 +101,21 @@ class Builder:
         spool = Spool(self.folder, run, 1, 1000.0)
         spool.report(*(self._report(epoch, value) for epoch in range(6)))
         metrics = {
-            "final/grad_evals": 100.0, "final/epochs": 5.0, "final/train_seconds": 1.0, "final/l_trivial": TRIVIAL,
+            "final/grad_evals": 100.0,
+            "final/epochs": 5.0,
+            "final/train_seconds": 1.0,
+            "final/l_trivial": TRIVIAL,
         }
         if outcome == "done" and value is not None:
             metrics["final/val_nelbo"] = value
         if outcome == "done" and value is not None and stage == "confirm":
             metrics |= {"final/test_nll": value, "final/test_nelbo": value + 0.5, "final/test_l_trivial": TRIVIAL}
-            np.savez(attempt_folder(self.folder, run.uid, 1) / "outputs.npz", samples=np.ones((64, 8, 8)),
-                     originals=np.random.default_rng(0).random((16, 8, 8)), reconstructions=np.zeros((16, 8, 8)))
+            np.savez(
+                attempt_folder(self.folder, run.uid, 1) / "outputs.npz",
+                samples=np.ones((64, 8, 8)),
+                originals=np.random.default_rng(0).random((16, 8, 8)),
+                reconstructions=np.zeros((16, 8, 8)),
+            )
         spool.end(End(outcome, 100, 1010.0, _failure(outcome, value), metrics))
 
     def _report(self, epoch: int, value: float | None) -> Report:

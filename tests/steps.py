@@ -12,9 +12,14 @@ from vaestudy.optimizers import optimizers
 from vaestudy.optimizers.base import Hyperparameters, Optimizer, Rule
 from vaestudy.params import Layout, Parameter
 
-LAYOUT = Layout([
-    Parameter("encoder.w", (4, 8)), Parameter("encoder.b", (16,)), Parameter("decoder.w", (8, 4)), Parameter("decoder.b", (16,)),
-])
+LAYOUT = Layout(
+    [
+        Parameter("encoder.w", (4, 8)),
+        Parameter("encoder.b", (16,)),
+        Parameter("decoder.w", (8, 4)),
+        Parameter("decoder.b", (16,)),
+    ]
+)
 
 REQUIRED = {"ess": 200.0}
 """Values for hyperparameters that have no default."""
@@ -50,14 +55,19 @@ def gradient(loss: Callable[[Tensor], Tensor]) -> Callable[[Tensor], tuple[Tenso
 
 def row_noise(step: int, rows: list[int], width: int, dtype: torch.dtype) -> Tensor:
     """Noise that depends on the row's name and the step only."""
-    return torch.stack([
-        torch.randn(width, generator=torch.Generator().manual_seed(1000 * row + step), dtype=dtype) for row in rows
-    ])
+    return torch.stack(
+        [torch.randn(width, generator=torch.Generator().manual_seed(1000 * row + step), dtype=dtype) for row in rows]
+    )
 
 
 def run(
-    name: str, start: Tensor, steps: int, loss: Callable[[Tensor], Tensor], given: dict[str, Any],
-    fused: bool = True, noise: Callable[[int], Tensor] | None = None,
+    name: str,
+    start: Tensor,
+    steps: int,
+    loss: Callable[[Tensor], Tensor],
+    given: dict[str, Any],
+    fused: bool = True,
+    noise: Callable[[int], Tensor] | None = None,
 ) -> Tensor:
     """The parameters after so many steps from ``start`` ``[K, P]``."""
     optimizer = made(name, fused)
@@ -65,7 +75,10 @@ def run(
     hparams = hyperparameters(name, len(start), given, start.dtype)
     state = optimizer.init(params, hparams)
     for step in range(steps):
-        drawn = (lambda s=step: noise(s)) if noise else (
-            lambda s=step: row_noise(s, list(range(len(start))), start.shape[1], start.dtype))
+        drawn = (
+            (lambda s=step: noise(s))
+            if noise
+            else (lambda s=step: row_noise(s, list(range(len(start))), start.shape[1], start.dtype))
+        )
         params, state, _ = optimizer.step(gradient(loss), params, state, hparams, drawn)
     return optimizer.eval_params(params, state)

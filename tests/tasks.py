@@ -18,8 +18,15 @@ from vaestudy.timeline import Timeline
 
 
 def random_task(
-    rows: int = 96, pixels: int = 12, batch: int = 16, dynamic: bool = True, seed: int = 0,
-    likelihood: Likelihood | None = None, model: str = "mlp", dtype: torch.dtype = torch.float32, **arguments: Any,
+    rows: int = 96,
+    pixels: int = 12,
+    batch: int = 16,
+    dynamic: bool = True,
+    seed: int = 0,
+    likelihood: Likelihood | None = None,
+    model: str = "mlp",
+    dtype: torch.dtype = torch.float32,
+    **arguments: Any,
 ) -> Task:
     """A task on structured random binary means, small enough to train in milliseconds."""
     generator = torch.Generator().manual_seed(seed)

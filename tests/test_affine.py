@@ -37,7 +37,8 @@ def test_value_and_gradients_are_those_of_baddbmm(
     torch.testing.assert_close(found, expected)
     for one, other in zip(
         torch.autograd.grad(found, (x, weight, bias), upstream),
-        torch.autograd.grad(expected, (x, weight, bias), upstream), strict=True,
+        torch.autograd.grad(expected, (x, weight, bias), upstream),
+        strict=True,
     ):
         torch.testing.assert_close(one, other)
 

@@ -29,6 +29,12 @@ def test_the_table_tells_median_and_extremes_of_the_ratio() -> None:
 
 
 def test_overhead_is_worker_time_over_training_time() -> None:
-    timing = Timing("study", Size(trials=4, epochs=1, workers=2), wall_seconds=11.0, train_seconds=20.0,
-                    to_first_trial_seconds=1.0, best=100.0)
+    timing = Timing(
+        "study",
+        Size(trials=4, epochs=1, workers=2),
+        wall_seconds=11.0,
+        train_seconds=20.0,
+        to_first_trial_seconds=1.0,
+        best=100.0,
+    )
     assert timing.overhead == pytest.approx(0.1)

@@ -24,8 +24,15 @@ SMALL = [f"search.trials={TRIALS}", f"confirm.seeds={SEEDS}", "train.epochs=20",
 
 def vaestudy(*arguments: str, results: Path) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "vaestudy", *arguments, "--results", str(results)]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                            start_new_session=True, env={**os.environ, "NO_COLOR": "1"})
+    return subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, "NO_COLOR": "1"},
+    )
 
 
 def launch(results: Path, *more: str) -> subprocess.Popen[str]:
@@ -47,7 +54,8 @@ def values(study: Path) -> dict[str, dict[str, float]]:
     """What every run measured, clocks left out."""
     return {
         uid: {k: v for k, v in record.end.metrics.items() if k != "final/train_seconds"}
-        for uid, record in runs_of(study).items() if record.end
+        for uid, record in runs_of(study).items()
+        if record.end
     }
 
 
@@ -84,8 +92,10 @@ def test_only_confirmation_runs_have_seen_the_test_part(done: tuple[Path, str, s
 
 
 def test_confirmation_uses_the_same_fresh_seeds_for_every_method(done: tuple[Path, str, str]) -> None:
-    seeds = {m: {r.run.seed for r in runs_of(done[0]).values() if r.run.stage == "confirm" and r.run.method == m}
-             for m in METHODS}
+    seeds = {
+        m: {r.run.seed for r in runs_of(done[0]).values() if r.run.stage == "confirm" and r.run.method == m}
+        for m in METHODS
+    }
     assert all(found == set(range(1, SEEDS + 1)) for found in seeds.values())
 
 
@@ -108,8 +118,12 @@ def test_mlflow_has_a_study_run_and_a_child_for_every_run(done: tuple[Path, str,
 
 
 def test_every_evaluation_is_in_mlflow_once(done: tuple[Path, str, str]) -> None:
-    judged = [report for record in runs_of(done[0]).values() for report in record.reports
-              if report.epoch > 0 and "val/nelbo" in report.metrics]
+    judged = [
+        report
+        for record in runs_of(done[0]).values()
+        for report in record.reports
+        if report.epoch > 0 and "val/nelbo" in report.metrics
+    ]
     with sqlite3.connect(done[0].parent / "mlflow.db") as database:
         (rows,) = database.execute("select count(*) from metrics where key = 'val/nelbo' and step > 0").fetchone()
     assert rows == len(judged)
@@ -159,7 +173,9 @@ def test_a_study_killed_and_resumed_ends_with_the_numbers_of_an_undisturbed_one(
 def test_a_worker_killed_in_mid_run_changes_nothing(done: tuple[Path, str, str], tmp_path: Path) -> None:
     study = launch(tmp_path, "budget.checkpoint_seconds=0.1")
     _until_recorded(tmp_path / "quickstart", study, runs=3)
-    workers = [p for p in psutil.process_iter(["cmdline"]) if "ray::ResourceTrainable" in " ".join(p.info["cmdline"] or ())]
+    workers = [
+        p for p in psutil.process_iter(["cmdline"]) if "ray::ResourceTrainable" in " ".join(p.info["cmdline"] or ())
+    ]
     workers[0].kill()
     finished(study)
     assert any(record.attempt > 1 for record in runs_of(tmp_path / "quickstart").values())

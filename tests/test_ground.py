@@ -19,8 +19,14 @@ CPU = torch.device("cpu")
 
 
 def example(
-    *, lr: Positive = 0.1, beta: Decay = 0.9, decay: NonNegative = 0.0, sizes: tuple[Count, ...] = (4,),
-    kind: Annotated[str, choice("a", "b")] = "a", flag: bool = False, ess: Positive,
+    *,
+    lr: Positive = 0.1,
+    beta: Decay = 0.9,
+    decay: NonNegative = 0.0,
+    sizes: tuple[Count, ...] = (4,),
+    kind: Annotated[str, choice("a", "b")] = "a",
+    flag: bool = False,
+    ess: Positive,
 ) -> None:
     """An example."""
 
@@ -96,10 +102,18 @@ def test_the_signature_is_the_schema() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "law"),
     [
-        ("lr", 0, "a number > 0, got 0"), ("lr", -1.0, "a number > 0"), ("lr", float("nan"), "a number > 0"),
-        ("lr", float("inf"), "a number > 0"), ("lr", "fast", "got 'fast'"), ("lr", True, "got a boolean"),
-        ("beta", 1.0, r"\[0, 1\)"), ("sizes", [], "non-empty list"), ("sizes", [4, 0], "whole number >= 1"),
-        ("sizes", [2.5], "whole number"), ("kind", "c", "one of a, b"), ("flag", 1, "true or false"),
+        ("lr", 0, "a number > 0, got 0"),
+        ("lr", -1.0, "a number > 0"),
+        ("lr", float("nan"), "a number > 0"),
+        ("lr", float("inf"), "a number > 0"),
+        ("lr", "fast", "got 'fast'"),
+        ("lr", True, "got a boolean"),
+        ("beta", 1.0, r"\[0, 1\)"),
+        ("sizes", [], "non-empty list"),
+        ("sizes", [4, 0], "whole number >= 1"),
+        ("sizes", [2.5], "whole number"),
+        ("kind", "c", "one of a, b"),
+        ("flag", 1, "true or false"),
     ],
 )
 def test_an_illegal_value_is_told_the_law_it_breaks(name: str, value: object, law: str) -> None:
@@ -109,7 +123,8 @@ def test_an_illegal_value_is_told_the_law_it_breaks(name: str, value: object, la
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("lr", 1), ("lr", 1e-9), ("beta", 0), ("decay", 0.0), ("sizes", (4, 2)), ("flag", True), ("kind", "b")]
+    ("name", "value"),
+    [("lr", 1), ("lr", 1e-9), ("beta", 0), ("decay", 0.0), ("sizes", (4, 2)), ("flag", True), ("kind", "b")],
 )
 def test_a_legal_value_has_no_problem(name: str, value: object) -> None:
     assert schema(example)[name].problem(value) is None

@@ -97,7 +97,17 @@ def test_above_the_floor_the_gradient_is_that_of_the_plain_rate(per: str, averag
 
 
 def test_only_the_dimensions_above_the_floor_are_pushed_down() -> None:
-    rate = torch.tensor([[[0.1, 0.9]], ], dtype=torch.float64).expand(1, 4, 2).clone().requires_grad_()
+    rate = (
+        torch.tensor(
+            [
+                [[0.1, 0.9]],
+            ],
+            dtype=torch.float64,
+        )
+        .expand(1, 4, 2)
+        .clone()
+        .requires_grad_()
+    )
     found = torch.autograd.grad(paid(FreeBits(0.5), rate).sum(), rate)[0]
     assert found[..., 0].eq(0).all()
     assert found[..., 1].gt(0).all()
@@ -111,7 +121,9 @@ def test_the_batch_mean_is_floored_as_a_whole_and_each_example_on_its_own() -> N
 
 @settings(max_examples=50)
 @given(nats=st.floats(0, 3), per=st.sampled_from(["dimension", "group", "total"]), groups=st.integers(1, 9))
-def test_free_bits_never_lower_what_is_paid_and_examples_pay_at_least_the_batch(nats: float, per: str, groups: int) -> None:
+def test_free_bits_never_lower_what_is_paid_and_examples_pay_at_least_the_batch(
+    nats: float, per: str, groups: int
+) -> None:
     rate = rates(1, 7, 6, seed=3)
     batch, example = (float(paid(FreeBits(nats, per, groups, average), rate)) for average in ("batch", "example"))
     assert example >= batch - 1e-12
@@ -131,9 +143,14 @@ def test_the_elbo_is_below_the_exact_log_likelihood() -> None:
     torch.manual_seed(0)
     weight, x = torch.tensor([2.0, -1.0, 0.5]), torch.tensor([1.0, 0.0, 1.0])
     grid = torch.linspace(-8, 8, 20_001)
-    joint = Independent(torch.distributions.Bernoulli(logits=grid[:, None] * weight), 1).log_prob(x) + Normal(0.0, 1.0).log_prob(grid)
+    joint = Independent(torch.distributions.Bernoulli(logits=grid[:, None] * weight), 1).log_prob(x) + Normal(
+        0.0, 1.0
+    ).log_prob(grid)
     exact = torch.logsumexp(joint, 0) + torch.log(grid[1] - grid[0])
     mu, logvar = torch.tensor([0.6]), torch.tensor([-0.4])
     z = reparameterise(mu, logvar, torch.randn(100_000, 1))
-    elbo = Independent(torch.distributions.Bernoulli(logits=z * weight), 1).log_prob(x).mean() - gaussian_rate(mu, logvar).sum()
+    elbo = (
+        Independent(torch.distributions.Bernoulli(logits=z * weight), 1).log_prob(x).mean()
+        - gaussian_rate(mu, logvar).sum()
+    )
     assert elbo < exact

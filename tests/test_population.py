@@ -122,7 +122,9 @@ def test_a_slower_decoder_moves_by_its_ratio_under_sgd() -> None:
     plain.train(1)
     slow.train(1)
     decoder, encoder = task.model.layout.columns("decoder"), task.model.layout.columns("encoder")
-    torch.testing.assert_close((row(slow, 0) - start)[decoder], 0.25 * (row(plain, 0) - start)[decoder], rtol=1e-4, atol=1e-7)
+    torch.testing.assert_close(
+        (row(slow, 0) - start)[decoder], 0.25 * (row(plain, 0) - start)[decoder], rtol=1e-4, atol=1e-7
+    )
     assert torch.equal(row(slow, 0)[encoder], row(plain, 0)[encoder])
 
 
@@ -138,8 +140,15 @@ def test_members_may_differ_in_every_setting_of_their_training() -> None:
     task = random_task()
     kinds = [
         {"beta": {"schedule": "cyclical", "cycles": 2, "over": 0.5}, "free_bits": {"nats": 0.2, "per": "total"}},
-        {"schedule": "cosine", "warmup": 0.2, "free_bits": {"nats": 0.3, "per": "group", "groups": 2, "average": "example"}},
-        {"beta": {"schedule": "linear", "over": 0.5}, "stages": [{"name": "rec", "share": 0.3, "beta": 0.0}, {"name": "reg"}]},
+        {
+            "schedule": "cosine",
+            "warmup": 0.2,
+            "free_bits": {"nats": 0.3, "per": "group", "groups": 2, "average": "example"},
+        },
+        {
+            "beta": {"schedule": "linear", "over": 0.5},
+            "stages": [{"name": "rec", "share": 0.3, "beta": 0.0}, {"name": "reg"}],
+        },
     ]
     chosen = [(k, settings("adam", train=kind)) for k, kind in enumerate(kinds)]
     together = populate(task, chosen).train(18)

@@ -57,7 +57,9 @@ def test_the_cyclical_schedule_restarts_at_each_cycle_and_ends_at_its_end_value(
     assert int((beta.diff() < 0).sum()) == cycles - 1
 
 
-@given(over=st.floats(0, 1), cycles=st.integers(1, 6), name=st.sampled_from(["linear", "sigmoid", "cosine", "cyclical"]))
+@given(
+    over=st.floats(0, 1), cycles=st.integers(1, 6), name=st.sampled_from(["linear", "sigmoid", "cosine", "cyclical"])
+)
 def test_weights_stay_within_their_bounds_and_are_one_after_the_ramps_end(over: float, cycles: int, name: str) -> None:
     at = torch.linspace(0, 1, 97, dtype=torch.float64)
     arguments = {"over": over, **({"cycles": cycles} if name == "cyclical" else {})}

@@ -51,8 +51,8 @@ def _read(path: Path) -> dict[str, str]:
         entries = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, PermissionError) as error:
         what = type(error).__name__  # its message may repeat an address
-        raise UsageError(f"{path}: cannot be read as TOML ({what}); expected lines name = \"address\"") from None
+        raise UsageError(f'{path}: cannot be read as TOML ({what}); expected lines name = "address"') from None
     wrong = [name for name, address in entries.items() if not isinstance(address, str)]
     if wrong:
-        raise UsageError(f"{path}: {wrong[0]}: expected {wrong[0]} = \"postgresql+psycopg://...\"")
+        raise UsageError(f'{path}: {wrong[0]}: expected {wrong[0]} = "postgresql+psycopg://..."')
     return entries

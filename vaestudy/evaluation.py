@@ -77,7 +77,9 @@ class Evaluator:
         ``[1, *shape]``; nats per example (Burda 2016, Eq. 8)."""
         generator = torch.Generator(device=self._x.device).manual_seed(mix(self._seed, Stream.EVALUATE.name, 1))
         rows = max(1, SAMPLE_ROWS // min(samples, 64))
-        total = sum(float(self._log_likelihood(params, x, samples, generator).sum()) for x in torch.split(self._x, rows))
+        total = sum(
+            float(self._log_likelihood(params, x, samples, generator).sum()) for x in torch.split(self._x, rows)
+        )
         return -total / len(self._x)
 
     def _log_likelihood(

@@ -44,9 +44,7 @@ class Domain:
 
 Positive = Annotated[float, Domain("a number > 0", low=0.0, open_low=True, scale="log")]
 NonNegative = Annotated[float, Domain("a number >= 0", low=0.0, scale="log")]
-Decay = Annotated[
-    float, Domain("a number in [0, 1)", low=0.0, high=1.0, open_high=True, scale="one_minus_log")
-]
+Decay = Annotated[float, Domain("a number in [0, 1)", low=0.0, high=1.0, open_high=True, scale="one_minus_log")]
 Fraction = Annotated[float, Domain("a number in [0, 1]", low=0.0, high=1.0)]
 Count = Annotated[int, Domain("a whole number >= 1", low=1, scale="int")]
 

@@ -13,8 +13,13 @@ from torch import Tensor
 from vaestudy.records import Failure
 from vaestudy.registry import Source
 
-BURDA = Source("burda2016importance", "Burda, Yuri and Grosse, Roger and Salakhutdinov, Ruslan",
-               "Importance Weighted Autoencoders", 2016, "arXiv:1509.00519")
+BURDA = Source(
+    "burda2016importance",
+    "Burda, Yuri and Grosse, Roger and Salakhutdinov, Ruslan",
+    "Importance Weighted Autoencoders",
+    2016,
+    "arXiv:1509.00519",
+)
 
 ACTIVE_VARIANCE = 0.01
 """A latent dimension is active where Var_x(E_q[z]) exceeds this (Burda 2016, Section 5.2)."""

@@ -16,11 +16,20 @@ from torch import Tensor
 
 from vaestudy.registry import Source
 
-KINGMA_WELLING = Source("kingma2014autoencoding", "Kingma, Diederik P. and Welling, Max",
-                        "Auto-Encoding Variational {B}ayes", 2014, "arXiv:1312.6114")
-FREE_BITS = Source("kingma2016improved", "Kingma, Diederik P. and Salimans, Tim and Jozefowicz, Rafal and Chen, Xi and "
-                   "Sutskever, Ilya and Welling, Max", "Improving Variational Inference with Inverse Autoregressive Flow",
-                   2016, "arXiv:1606.04934")
+KINGMA_WELLING = Source(
+    "kingma2014autoencoding",
+    "Kingma, Diederik P. and Welling, Max",
+    "Auto-Encoding Variational {B}ayes",
+    2014,
+    "arXiv:1312.6114",
+)
+FREE_BITS = Source(
+    "kingma2016improved",
+    "Kingma, Diederik P. and Salimans, Tim and Jozefowicz, Rafal and Chen, Xi and Sutskever, Ilya and Welling, Max",
+    "Improving Variational Inference with Inverse Autoregressive Flow",
+    2016,
+    "arXiv:1606.04934",
+)
 
 
 @dataclass(frozen=True)

@@ -98,8 +98,10 @@ class Population:
         """Member k as tensors and numbers, on the CPU; ``add`` takes it back bit for bit."""
         member = self.members[k]
         return {
-            "params": self._params[k].cpu().clone(), "optimizer": self._optimizer.get_row(self._state, k),
-            "steps": member.steps, "grad_evals": member.grad_evals,
+            "params": self._params[k].cpu().clone(),
+            "optimizer": self._optimizer.get_row(self._state, k),
+            "steps": member.steps,
+            "grad_evals": member.grad_evals,
         }
 
     def eval_params(self) -> dict[str, Tensor]:
@@ -183,7 +185,10 @@ class _Stretch:
         lr = self._lr[i, :, None] if self._ratio is None else self._lr[i, :, None] * self._ratio
         before = params.clone() if frozen is not None else params
         params, state, loss = optimizer.step(
-            grad_fn, params, state, {**self._hparams, "lr": lr},
+            grad_fn,
+            params,
+            state,
+            {**self._hparams, "lr": lr},
             lambda: self._noise.normal(Stream.WEIGHTS, steps, params.shape[1], dtype=self._dtype),
         )
         return (params if frozen is None else torch.where(frozen, before, params)), state, loss
@@ -194,9 +199,7 @@ class _Stretch:
         if self._task.examples.dynamic:
             u = self._noise.uniform(Stream.BINARIZE, steps, *x.shape[1:], dtype=x.dtype)
             x = torch.lt(u, x, out=u)
-        eps = self._noise.normal(
-            Stream.LATENT, steps, rows.shape[1], self._task.model.latent_dim, dtype=self._dtype
-        )
+        eps = self._noise.normal(Stream.LATENT, steps, rows.shape[1], self._task.model.latent_dim, dtype=self._dtype)
         return x, eps
 
     def _gradients(self, at: Tensor, x: Tensor, eps: Tensor, beta: Tensor) -> tuple[Tensor, Tensor]:
@@ -242,7 +245,9 @@ def _batches(task: Task, member: Member, count: int) -> Tensor:
 def _columns(members: Sequence[Member], dtype: torch.dtype, device: torch.device) -> dict[str, Tensor]:
     """Each numeric hyperparameter of the members as ``[K, 1]``."""
     return {
-        name: torch.tensor([[float(m.settings.hyperparameters[name] or 0)] for m in members], dtype=dtype, device=device)
+        name: torch.tensor(
+            [[float(m.settings.hyperparameters[name] or 0)] for m in members], dtype=dtype, device=device
+        )
         for name in members[0].settings.hyperparameters
     }
 

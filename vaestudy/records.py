@@ -263,4 +263,6 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 def _disk_error(error: OSError, path: Path) -> DiskError:
-    return DiskError(f"cannot write {path}: {error.strerror or error}; free space or name another folder under storage.results")
+    return DiskError(
+        f"cannot write {path}: {error.strerror or error}; free space or name another folder under storage.results"
+    )

@@ -63,7 +63,11 @@ class Registry(Generic[T]):
     entries: dict[str, Entry[T]] = field(default_factory=dict)
 
     def add(
-        self, name: str, component: T, signature: Callable[..., object], source: Source | None,
+        self,
+        name: str,
+        component: T,
+        signature: Callable[..., object],
+        source: Source | None,
         hyperparameters: Schema | None = None,
     ) -> None:
         """Registers ``component``; its summary is ``signature``'s docstring, its schema too unless given.

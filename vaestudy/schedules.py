@@ -19,20 +19,33 @@ Schedule = Callable[..., Tensor]
 schedules: Registry[Schedule] = Registry("schedule")
 
 BOWMAN = Source(
-    "bowman2016generating", "Bowman, Samuel R. and Vilnis, Luke and Vinyals, Oriol and Dai, Andrew M. and Jozefowicz, "
-    "Rafal and Bengio, Samy", "Generating Sentences from a Continuous Space", 2016, "arXiv:1511.06349",
+    "bowman2016generating",
+    "Bowman, Samuel R. and Vilnis, Luke and Vinyals, Oriol and Dai, Andrew M. and Jozefowicz, Rafal and Bengio, Samy",
+    "Generating Sentences from a Continuous Space",
+    2016,
+    "arXiv:1511.06349",
 )
 SONDERBY = Source(
-    "sonderby2016ladder", "S{\\o}nderby, Casper Kaae and Raiko, Tapani and Maal{\\o}e, Lars and S{\\o}nderby, S{\\o}ren "
-    "Kaae and Winther, Ole", "Ladder Variational Autoencoders", 2016, "arXiv:1602.02282",
+    "sonderby2016ladder",
+    "S{\\o}nderby, Casper Kaae and Raiko, Tapani and Maal{\\o}e, Lars and S{\\o}nderby, S{\\o}ren "
+    "Kaae and Winther, Ole",
+    "Ladder Variational Autoencoders",
+    2016,
+    "arXiv:1602.02282",
 )
 FU = Source(
-    "fu2019cyclical", "Fu, Hao and Li, Chunyuan and Liu, Xiaodong and Gao, Jianfeng and Celikyilmaz, Asli and Carin, "
-    "Lawrence", "Cyclical Annealing Schedule: A Simple Approach to Mitigating {KL} Vanishing", 2019, "arXiv:1903.10145",
+    "fu2019cyclical",
+    "Fu, Hao and Li, Chunyuan and Liu, Xiaodong and Gao, Jianfeng and Celikyilmaz, Asli and Carin, Lawrence",
+    "Cyclical Annealing Schedule: A Simple Approach to Mitigating {KL} Vanishing",
+    2019,
+    "arXiv:1903.10145",
 )
 SGDR = Source(
-    "loshchilov2017sgdr", "Loshchilov, Ilya and Hutter, Frank", "{SGDR}: Stochastic Gradient Descent with Warm Restarts",
-    2017, "arXiv:1608.03983",
+    "loshchilov2017sgdr",
+    "Loshchilov, Ilya and Hutter, Frank",
+    "{SGDR}: Stochastic Gradient Descent with Warm Restarts",
+    2017,
+    "arXiv:1608.03983",
 )
 
 

@@ -1,10 +1,10 @@
 """The trainer: admits runs to a population, trains them to the next evaluation, judges them. Knows nothing of who asks.
 
-    trainer.admit(uid, seed, settings)
-    while trainer.uids:
-        for progress in trainer.run():
-            ...                           # progress.reports, progress.outcome
-            trainer.evict(progress.uid)   # once it has ended, or somebody has decided against it
+trainer.admit(uid, seed, settings)
+while trainer.uids:
+    for progress in trainer.run():
+        ...                           # progress.reports, progress.outcome
+        trainer.evict(progress.uid)   # once it has ended, or somebody has decided against it
 """
 
 from __future__ import annotations
@@ -115,18 +115,33 @@ class Trainer:
         last, best = reached[-1], min(reached, key=lambda report: report.metrics["val/nelbo"])
         initial = reached[0].metrics["val/nelbo"]
         failure = failure_class(
-            nelbo=last.metrics["val/nelbo"], initial=initial, trivial=self._trivial,
-            kl=last.metrics["val/kl"], active=last.metrics["val/active_units"],
+            nelbo=last.metrics["val/nelbo"],
+            initial=initial,
+            trivial=self._trivial,
+            kl=last.metrics["val/kl"],
+            active=last.metrics["val/active_units"],
         )
         summary = {
-            "final/val_nelbo": last.metrics["val/nelbo"], "final/best_val_nelbo": best.metrics["val/nelbo"],
-            "final/best_epoch": best.epoch, "final/epochs": last.epoch, "final/grad_evals": member.grad_evals,
-            "final/train_seconds": track.seconds, "final/l_init": initial, "final/l_trivial": self._trivial, **extra,
+            "final/val_nelbo": last.metrics["val/nelbo"],
+            "final/best_val_nelbo": best.metrics["val/nelbo"],
+            "final/best_epoch": best.epoch,
+            "final/epochs": last.epoch,
+            "final/grad_evals": member.grad_evals,
+            "final/train_seconds": track.seconds,
+            "final/l_init": initial,
+            "final/l_trivial": self._trivial,
+            **extra,
         }
         if outcome == "diverged":
             del summary["final/val_nelbo"]
-            return End("diverged", member.diverged_at or member.steps, time.time(), "diverged", summary,
-                       f"loss not finite at update {member.diverged_at or member.steps}")
+            return End(
+                "diverged",
+                member.diverged_at or member.steps,
+                time.time(),
+                "diverged",
+                summary,
+                f"loss not finite at update {member.diverged_at or member.steps}",
+            )
         return End("done", member.steps, time.time(), failure, summary)
 
     def test(self, uid: str, x: Tensor, iwae_samples: int) -> dict[str, float]:
@@ -135,8 +150,11 @@ class Trainer:
         evaluator = Evaluator(self._task, x, self._evaluation_seed)
         score = evaluator.scores(params)[0]
         return {
-            "final/test_nelbo": score.nelbo, "final/test_rec": score.distortion, "final/test_kl": score.kl,
-            "final/test_active_units": float(score.active_units), "final/test_nll": evaluator.nll(params, iwae_samples),
+            "final/test_nelbo": score.nelbo,
+            "final/test_rec": score.distortion,
+            "final/test_kl": score.kl,
+            "final/test_active_units": float(score.active_units),
+            "final/test_nll": evaluator.nll(params, iwae_samples),
             "final/test_l_trivial": evaluator.trivial,
         }
 
@@ -159,15 +177,21 @@ class Trainer:
     def _report(self, k: int, score: Score, loss: float | None) -> Report:
         member, track = self._population.members[k], self._tracks[k]
         metrics = {
-            "val/nelbo": score.nelbo, "val/rec": score.distortion, "val/kl": score.kl,
-            "val/active_units": float(score.active_units), "time/seconds": track.seconds,
-            "cost/grad_evals": float(member.grad_evals), "cost/examples": float(member.steps * self._task.batch_size),
+            "val/nelbo": score.nelbo,
+            "val/rec": score.distortion,
+            "val/kl": score.kl,
+            "val/active_units": float(score.active_units),
+            "time/seconds": track.seconds,
+            "cost/grad_evals": float(member.grad_evals),
+            "cost/examples": float(member.steps * self._task.batch_size),
         }
         if loss is not None:
             now = member.timeline.at(member.steps - 1, 1)
             metrics |= {"train/loss": loss, "train/beta": float(now.beta), "train/lr": float(now.lr)}
         finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
-        vectors = {"val/kl_per_dimension": score.kl_per_dimension} if all(map(math.isfinite, score.kl_per_dimension)) else {}
+        vectors = (
+            {"val/kl_per_dimension": score.kl_per_dimension} if all(map(math.isfinite, score.kl_per_dimension)) else {}
+        )
         return Report(member.steps, member.steps // self._task.steps_per_epoch, time.time(), finite, vectors)
 
     def _outcome(self, member: Member) -> Literal["done", "diverged"] | None:

@@ -15,8 +15,23 @@ from vaestudy.cli import main
 
 ROOT = Path(__file__).parents[2]
 QUICKSTART = str(ROOT / "studies" / "quickstart.yaml")
-COMMANDS = ["init", "check", "plan", "launch", "resume", "stop", "status", "list", "trial", "report", "export", "ui",
-            "components", "cite", "schema"]
+COMMANDS = [
+    "init",
+    "check",
+    "plan",
+    "launch",
+    "resume",
+    "stop",
+    "status",
+    "list",
+    "trial",
+    "report",
+    "export",
+    "ui",
+    "components",
+    "cite",
+    "schema",
+]
 
 
 @pytest.fixture
@@ -89,7 +104,12 @@ def test_plan_counts_the_runs(there: Path, capsys: pytest.CaptureFixture[str]) -
 
 
 def test_a_bad_file_is_told_every_problem_with_its_line(there: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    text = Path(QUICKSTART).read_text().replace("epochs: 60", "epoch: 60").replace("optimizer: rmsprop", "optimizer: rmspro")
+    text = (
+        Path(QUICKSTART)
+        .read_text()
+        .replace("epochs: 60", "epoch: 60")
+        .replace("optimizer: rmsprop", "optimizer: rmspro")
+    )
     (there / "bad.yaml").write_text(text)
     _, err = ran(capsys, "check", "bad.yaml", code=2)
     assert "did you mean 'epochs'" in err
@@ -132,7 +152,8 @@ def test_a_mistake_ends_in_one_clear_error(
 
 
 @pytest.mark.parametrize(
-    ("override", "code"), [("search.trials=abc", 2), ("tracking.mlflow=http://127.0.0.1:9", 4), ("storage.optuna=nobody", 2)]
+    ("override", "code"),
+    [("search.trials=abc", 2), ("tracking.mlflow=http://127.0.0.1:9", 4), ("storage.optuna=nobody", 2)],
 )
 def test_a_mistake_before_the_start_leaves_nothing_behind(
     override: str, code: int, there: Path, capsys: pytest.CaptureFixture[str]
@@ -173,7 +194,13 @@ def test_status_and_list_say_how_far_a_study_is(made_up: Builder, capsys: pytest
 
 
 def test_json_is_one_object_a_line(made_up: Builder, capsys: pytest.CaptureFixture[str]) -> None:
-    for command in (["status", "made-up"], ["list"], ["report", "made-up"], ["trial", "made-up", "sgd#1"], ["components"]):
+    for command in (
+        ["status", "made-up"],
+        ["list"],
+        ["report", "made-up"],
+        ["trial", "made-up", "sgd#1"],
+        ["components"],
+    ):
         out, _ = ran(capsys, "--json", *command)
         assert all(isinstance(json.loads(line), dict) for line in out.splitlines())
         assert out
@@ -235,9 +262,16 @@ def test_schema_is_the_schema_that_ships(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_help_does_not_wait_for_torch_or_ray() -> None:
-    code = "import sys; from vaestudy.cli import main; main(['--help']); print(sorted({'torch', 'ray', 'mlflow', 'optuna'} & set(sys.modules)))"
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT,
-                         env={**os.environ, "NO_COLOR": "1"}).stdout
+    heavy = {"torch", "ray", "mlflow", "optuna"}
+    code = f"import sys; from vaestudy.cli import main; main(['--help']); print(sorted({heavy} & set(sys.modules)))"
+    out = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+        env={**os.environ, "NO_COLOR": "1"},
+    ).stdout
     assert out.splitlines()[-1] == "[]"
 
 

@@ -27,9 +27,9 @@ class Walk:
     def __init__(self, name: str, members: list[int], poisoned: int | None = None):
         self.name, self.members, self.poisoned = name, members, poisoned
         self.optimizer = made(name)
-        self.params = torch.stack([
-            torch.randn(LAYOUT.width, generator=torch.Generator().manual_seed(member)) for member in members
-        ])
+        self.params = torch.stack(
+            [torch.randn(LAYOUT.width, generator=torch.Generator().manual_seed(member)) for member in members]
+        )
         self.state: Any = self.optimizer.init(self.params, self.hparams)
         self.step_count = 0
 
@@ -48,7 +48,10 @@ class Walk:
             hparams = self.hparams if lr is None else {**self.hparams, "lr": lr}
             now = self.step_count
             self.params, self.state, _ = self.optimizer.step(
-                gradient(self.loss), self.params, self.state, hparams,
+                gradient(self.loss),
+                self.params,
+                self.state,
+                hparams,
                 lambda now=now: row_noise(now, self.members, LAYOUT.width, torch.float32),
             )
             self.step_count += 1

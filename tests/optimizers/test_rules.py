@@ -18,15 +18,27 @@ REFERENCES: list[tuple[str, dict[str, float], type[torch.optim.Optimizer], dict[
     ("sgd", {"lr": 0.05, "weight_decay": 0.1}, torch.optim.SGD, {"lr": 0.05, "weight_decay": 0.1}),
     ("momentum", {"lr": 0.05}, torch.optim.SGD, {"lr": 0.05, "momentum": 0.9}),
     ("momentum", {"lr": 0.05, "momentum": 0.0}, torch.optim.SGD, {"lr": 0.05, "momentum": 0.0}),
-    ("nesterov", {"lr": 0.05, "weight_decay": 0.1}, torch.optim.SGD,
-     {"lr": 0.05, "momentum": 0.9, "nesterov": True, "weight_decay": 0.1}),
+    (
+        "nesterov",
+        {"lr": 0.05, "weight_decay": 0.1},
+        torch.optim.SGD,
+        {"lr": 0.05, "momentum": 0.9, "nesterov": True, "weight_decay": 0.1},
+    ),
     ("adam", {}, torch.optim.Adam, {}),
-    ("adam", {"beta1": 0.8, "beta2": 0.99, "eps": 1e-3, "weight_decay": 0.1}, torch.optim.Adam,
-     {"betas": (0.8, 0.99), "eps": 1e-3, "weight_decay": 0.1}),
+    (
+        "adam",
+        {"beta1": 0.8, "beta2": 0.99, "eps": 1e-3, "weight_decay": 0.1},
+        torch.optim.Adam,
+        {"betas": (0.8, 0.99), "eps": 1e-3, "weight_decay": 0.1},
+    ),
     ("adamw", {"weight_decay": 0.2}, torch.optim.AdamW, {"weight_decay": 0.2}),
     ("rmsprop", {"lr": 1e-2}, torch.optim.RMSprop, {"lr": 1e-2}),
-    ("rmsprop", {"lr": 1e-2, "alpha": 0.9, "momentum": 0.5, "weight_decay": 0.1}, torch.optim.RMSprop,
-     {"lr": 1e-2, "alpha": 0.9, "momentum": 0.5, "weight_decay": 0.1}),
+    (
+        "rmsprop",
+        {"lr": 1e-2, "alpha": 0.9, "momentum": 0.5, "weight_decay": 0.1},
+        torch.optim.RMSprop,
+        {"lr": 1e-2, "alpha": 0.9, "momentum": 0.5, "weight_decay": 0.1},
+    ),
 ]
 
 
@@ -59,7 +71,9 @@ def test_a_rule_agrees_with_torch_over_fifty_steps(
 
 def test_ivon_agrees_with_its_authors_package(monkeypatch: pytest.MonkeyPatch) -> None:
     start = torch.randn(1, LAYOUT.width, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    draws = [torch.randn(LAYOUT.width, generator=torch.Generator().manual_seed(s), dtype=torch.float64) for s in range(50)]
+    draws = [
+        torch.randn(LAYOUT.width, generator=torch.Generator().manual_seed(s), dtype=torch.float64) for s in range(50)
+    ]
     given = {"lr": 0.1, "ess": 500.0, "hess_init": 0.5, "beta2": 0.999, "weight_decay": 1e-3}
     reached = run("ivon", start, 50, quadratic, given, noise=lambda step: draws[step][None])
 
@@ -125,5 +139,5 @@ def test_a_lifted_class_sees_named_shapes_and_one_member_only() -> None:
 def test_a_class_that_evaluates_a_closure_is_refused_with_the_reason() -> None:
     from vaestudy.optimizers.lift import lift_optimizer
 
-    with pytest.raises(ValueError, match="LBFGS.step evaluates a closure"):
+    with pytest.raises(ValueError, match=r"LBFGS\.step evaluates a closure"):
         lift_optimizer("lbfgs", torch.optim.LBFGS)

@@ -73,8 +73,12 @@ def test_a_killed_study_ends_as_if_undisturbed(
 
 @pytest.mark.parametrize("point", ["inside ask, before ready", "after ask", "after tell"])
 def test_a_killed_study_on_postgresql_ends_as_if_undisturbed(
-    context: multiprocessing.context.ForkServerContext, credential_name: str, tmp_path: Path, undisturbed: list[Told],
-    postgres: Postgres, point: str,
+    context: multiprocessing.context.ForkServerContext,
+    credential_name: str,
+    tmp_path: Path,
+    undisturbed: list[Told],
+    postgres: Postgres,
+    point: str,
 ) -> None:
     kill(context, credential_name, tmp_path, point)
     told, rows = resume(credential_name, tmp_path)

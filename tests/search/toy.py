@@ -27,14 +27,26 @@ SGD = ranges(lr={"log": (1e-3, 10.0)})
 
 
 def cell(
-    storage: RetryingStorage, *, trials: int = 6, sampler: str = "random", pruner: str = "none",
-    spaces: dict[str, dict[str, Range]] | None = None, first_rung: int = 1, identity: str = "hash",
+    storage: RetryingStorage,
+    *,
+    trials: int = 6,
+    sampler: str = "random",
+    pruner: str = "none",
+    spaces: dict[str, dict[str, Range]] | None = None,
+    first_rung: int = 1,
+    identity: str = "hash",
 ) -> CellSearch:
     """The search of the toy study."""
     search = Search.model_validate({"trials": trials, "sampler": {"name": sampler}, "pruner": {"name": pruner}})
     return CellSearch(
-        storage, "toy/digits/adam", spaces=spaces or {"adam": ADAM}, search=search, seed=7, first_rung=first_rung,
-        epochs=EPOCHS, identity=identity,
+        storage,
+        "toy/digits/adam",
+        spaces=spaces or {"adam": ADAM},
+        search=search,
+        seed=7,
+        first_rung=first_rung,
+        epochs=EPOCHS,
+        identity=identity,
     )
 
 

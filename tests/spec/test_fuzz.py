@@ -31,7 +31,12 @@ def parent(tree: Any, path: tuple[Any, ...]) -> Any:
 
 
 SCALARS = st.one_of(
-    st.none(), st.booleans(), st.integers(), st.integers(-10**120, 10**120), st.floats(), st.text(max_size=8),
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.integers(-(10**120), 10**120),
+    st.floats(),
+    st.text(max_size=8),
     st.sampled_from(["train_size", "adam", "sgd", "digits", "linear", "cosine", "*a", "http://u:p@h", "\ud800"]),
 )
 VALUES = st.recursive(
@@ -39,10 +44,23 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
     max_leaves=5,
 )
-PIECES = st.binary(max_size=6) | st.sampled_from([
-    b"[", b"{", b": ", b"\t", b"&a ", b"*a", b"!!int ", b"- ", b"? ", b"|\n", b"---\n", b"%YAML 1.3\n---\n",
-    b'"\\UFFFFFFFF"',
-])
+PIECES = st.binary(max_size=6) | st.sampled_from(
+    [
+        b"[",
+        b"{",
+        b": ",
+        b"\t",
+        b"&a ",
+        b"*a",
+        b"!!int ",
+        b"- ",
+        b"? ",
+        b"|\n",
+        b"---\n",
+        b"%YAML 1.3\n---\n",
+        b'"\\UFFFFFFFF"',
+    ]
+)
 
 
 def load_or_refuse(folder: Path, text: str | bytes) -> None:

@@ -47,8 +47,17 @@ def test_the_order_of_keys_does_not_change_the_hash(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "override",
-    ["search.trials=60", "description=other", "confirm.seeds=9", "report.formats=[html]", "budget.retries=0",
-     "storage.results=/elsewhere", "tracking.mlflow=none", "name=renamed", "resources.workers=1"],
+    [
+        "search.trials=60",
+        "description=other",
+        "confirm.seeds=9",
+        "report.formats=[html]",
+        "budget.retries=0",
+        "storage.results=/elsewhere",
+        "tracking.mlflow=none",
+        "name=renamed",
+        "resources.workers=1",
+    ],
 )
 def test_what_changes_no_number_does_not_change_the_hash(tmp_path: Path, override: str) -> None:
     assert study_hash(load(tmp_path, GOOD, [override])) == study_hash(load(tmp_path))
@@ -56,8 +65,16 @@ def test_what_changes_no_number_does_not_change_the_hash(tmp_path: Path, overrid
 
 @pytest.mark.parametrize(
     "override",
-    ["seed=4", "train.epochs=21", "methods.adam.search.lr.log=[1e-5, 1e-1]", "search.sampler.name=random",
-     "confirm.iwae_samples=11", "resources.population=1", "workloads.grey.data.seed=1", "methods.adam.fixed.eps=1e-7"],
+    [
+        "seed=4",
+        "train.epochs=21",
+        "methods.adam.search.lr.log=[1e-5, 1e-1]",
+        "search.sampler.name=random",
+        "confirm.iwae_samples=11",
+        "resources.population=1",
+        "workloads.grey.data.seed=1",
+        "methods.adam.fixed.eps=1e-7",
+    ],
 )
 def test_what_changes_a_number_changes_the_hash(tmp_path: Path, override: str) -> None:
     assert study_hash(load(tmp_path, GOOD, [override])) != study_hash(load(tmp_path))

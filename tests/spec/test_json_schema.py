@@ -22,7 +22,9 @@ def complaints(text: str) -> list[str]:
 
 
 def test_the_shipped_schema_is_in_step() -> None:
-    assert json.loads((STUDIES / "study.schema.json").read_text()) == json_schema(), "write it anew: vaestudy schema > studies/study.schema.json"
+    assert json.loads((STUDIES / "study.schema.json").read_text()) == json_schema(), (
+        "write it anew: vaestudy schema > studies/study.schema.json"
+    )
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
@@ -36,8 +38,14 @@ def test_every_kind_of_key_satisfies_the_schema() -> None:
 
 @pytest.mark.parametrize(
     ("old", "new"),
-    [("optimizer: ivon", "optimizer: ivn"), ("latent_dim: 4", "latent_dims: 4"), ("seed: 3", "sead: 3"),
-     ("epochs: 20", "epochs: 0"), ("model: linear", "model: liner"), ("{log: [1e-5, 1e-2]}", "{}")],
+    [
+        ("optimizer: ivon", "optimizer: ivn"),
+        ("latent_dim: 4", "latent_dims: 4"),
+        ("seed: 3", "sead: 3"),
+        ("epochs: 20", "epochs: 0"),
+        ("model: linear", "model: liner"),
+        ("{log: [1e-5, 1e-2]}", "{}"),
+    ],
 )
 def test_the_schema_refuses_what_the_loader_refuses(old: str, new: str) -> None:
     assert complaints(varied((old, new))) != []

@@ -46,15 +46,21 @@ def test_an_alias_stands_for_its_anchor(tmp_path: Path) -> None:
 
 
 def test_problems_of_types_and_of_laws_come_together_in_the_order_of_lines(tmp_path: Path) -> None:
-    text = varied(("epochs: 20", "epochs: true"), ("name: sobol", "name: sobl"), ("seed: 3", "sead: 3"),
-                  ("optimizer: adam", "optimizer: adamz"), ("batch_size: 50", "batch_size: 5000"))
+    text = varied(
+        ("epochs: 20", "epochs: true"),
+        ("name: sobol", "name: sobl"),
+        ("seed: 3", "sead: 3"),
+        ("optimizer: adam", "optimizer: adamz"),
+        ("batch_size: 50", "batch_size: 5000"),
+    )
     assert problems(tmp_path, text) == [
         ":4:1: error: sead: unknown key - did you mean 'seed'? (one of: budget, confirm, description, methods, name, "
         "plugins, report, resources, search, seed, shared_search, storage, tracking, train, version, workloads)",
         ":10:5: error: workloads.digits-mlp.batch_size: expected at most the 1000 training examples, got 5000",
         ":17:3: error: train.epochs: expected a whole number, got a boolean (true)",
         ":24:5: error: methods.adam.optimizer: unknown optimizer 'adamz' - did you mean 'adam'? (one of: "
-        + ", ".join(sorted(optimizers.entries)) + ")",
+        + ", ".join(sorted(optimizers.entries))
+        + ")",
         ":40:31: error: search.sampler.name: input should be 'random', 'sobol', 'tpe' or 'gp', got 'sobl'",
     ]
 
@@ -65,11 +71,21 @@ def test_a_problem_in_a_list_names_its_index_and_its_own_column(tmp_path: Path) 
 
 
 def test_overrides_reach_every_kind_of_place(tmp_path: Path) -> None:
-    study = load(tmp_path, GOOD, [
-        "search.trials=30", "methods.adam.search.lr={log: [1e-4, 1e-1]}", "methods.adam.search.lr.log=[1e-3, 1e-1]",
-        "train.stages.0.share=0.1", "shared_search.train.beta.over.choice=[0.5, 1]", "description=",
-        "shared_search.train.free_bits.nats={choice: [0.0, 0.5]}", "tracking.tags.a.b=c", "description=of = signs",
-    ])
+    study = load(
+        tmp_path,
+        GOOD,
+        [
+            "search.trials=30",
+            "methods.adam.search.lr={log: [1e-4, 1e-1]}",
+            "methods.adam.search.lr.log=[1e-3, 1e-1]",
+            "train.stages.0.share=0.1",
+            "shared_search.train.beta.over.choice=[0.5, 1]",
+            "description=",
+            "shared_search.train.free_bits.nats={choice: [0.0, 0.5]}",
+            "tracking.tags.a.b=c",
+            "description=of = signs",
+        ],
+    )
     assert study.search.trials == 30
     assert study.methods["adam"].search["lr"].log == (1e-3, 1e-1)
     assert study.train.stages[0].share == 0.1

@@ -9,13 +9,24 @@ import pytest
 from tests.spec.files import GOOD, load, varied
 from vaestudy.spec import applies, canonical, cells, first_rung, resolve, space
 
-DRAWN = {"lr": 1e-3, "one_minus_beta1": 0.25, "schedule": "cosine", "final_lr_ratio": 0.1, "decoder.lr_ratio": 2.0,
-         "train.beta.over": 0.5, "train.stages.warm.share": 0.2, "train.beta.cycles": 2}
+DRAWN = {
+    "lr": 1e-3,
+    "one_minus_beta1": 0.25,
+    "schedule": "cosine",
+    "final_lr_ratio": 0.1,
+    "decoder.lr_ratio": 2.0,
+    "train.beta.over": 0.5,
+    "train.stages.warm.share": 0.2,
+    "train.beta.cycles": 2,
+}
 
 
 def test_cells_are_workloads_times_methods_in_the_files_order(tmp_path: Path) -> None:
     assert [cell.key for cell in cells(load(tmp_path))] == [
-        "digits-mlp/adam", "digits-mlp/ivon", "grey/adam", "grey/ivon",
+        "digits-mlp/adam",
+        "digits-mlp/ivon",
+        "grey/adam",
+        "grey/ivon",
     ]
 
 

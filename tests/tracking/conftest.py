@@ -46,9 +46,12 @@ class Shelf:
 
     def rows(self) -> Counter[tuple[Any, ...]]:
         """Every stored metric row: (run name, key, step, time, value)."""
-        return Counter(self.ask(
-            "SELECT runs.name, key, step, timestamp, round(value, 9) FROM metrics JOIN runs USING (run_uuid) "
-            "WHERE experiment_id = ? AND lifecycle_stage = 'active'"))
+        return Counter(
+            self.ask(
+                "SELECT runs.name, key, step, timestamp, round(value, 9) FROM metrics JOIN runs USING (run_uuid) "
+                "WHERE experiment_id = ? AND lifecycle_stage = 'active'"
+            )
+        )
 
     def runs(self) -> dict[str, str]:
         """Status by name of all runs of the study; fails where two have one name."""
@@ -100,10 +103,18 @@ def make_shipper(results: Path, name: str, tmp_path: Path) -> MakeShipper:
     """Makes a shipper of ``tmp_path``; called again, it stands for a new process that knows nothing."""
 
     def make(uri: str | None = None, **changes: Any) -> Shipper:
-        given: dict[str, Any] = {"run_figures": lambda record, folder: {"curve.svg": b"<svg/>"},
-                 "study_files": lambda folder: {"study.yaml": b"version: 1\n", "report/report.md": b"# Report\n"}}
-        return Shipper(synthetic.study(name), synthetic.STUDY_HASH, tmp_path, uri or store_uri(results),
-                       command="vaestudy launch study.yaml", **{**given, **changes})
+        given: dict[str, Any] = {
+            "run_figures": lambda record, folder: {"curve.svg": b"<svg/>"},
+            "study_files": lambda folder: {"study.yaml": b"version: 1\n", "report/report.md": b"# Report\n"},
+        }
+        return Shipper(
+            synthetic.study(name),
+            synthetic.STUDY_HASH,
+            tmp_path,
+            uri or store_uri(results),
+            command="vaestudy launch study.yaml",
+            **{**given, **changes},
+        )
 
     return make
 
@@ -122,8 +133,7 @@ class Server:
     def start(self) -> None:
         command = ui_command(store_uri(self._results), self._results, self.port)
         with (self._results / "server.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                command, stdout=log, stderr=log, start_new_session=True, cwd=self._results)
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, cwd=self._results)
         deadline = time.monotonic() + 90
         while not self._answers():
             assert self._process.poll() is None and time.monotonic() < deadline, "mlflow server did not start"

@@ -21,14 +21,21 @@ LEVEL = {"adam": 21.0, "ivon": 21.8, "rmsprop": 22.5, "sgd": 26.0}
 def study(name: str = "shop-window", *, seeds: int = 3, **changes: Any) -> Study:
     workload = {
         "data": {"name": "digits", "binarize": "dynamic", "validation": 300},
-        "model": {"name": "mlp", "hidden": [32], "latent_dim": 4}, "likelihood": "bernoulli", "batch_size": 64,
+        "model": {"name": "mlp", "hidden": [32], "latent_dim": 4},
+        "likelihood": "bernoulli",
+        "batch_size": 64,
     }
     document = {
-        "version": 1, "name": name, "description": "Which optimizer reaches the best test ELBO?",
-        "workloads": {"digits-mlp": workload}, "train": {"epochs": 20},
+        "version": 1,
+        "name": name,
+        "description": "Which optimizer reaches the best test ELBO?",
+        "workloads": {"digits-mlp": workload},
+        "train": {"epochs": 20},
         "methods": {method: {"optimizer": method, "search": {"lr": {"log": [1e-5, 1.0]}}} for method in LEVEL},
         "shared_search": {"train.beta.over": {"choice": [0.0, 0.5]}},
-        "search": {"trials": 6}, "confirm": {"seeds": seeds}, **changes,
+        "search": {"trials": 6},
+        "confirm": {"seeds": seeds},
+        **changes,
     }
     return Study.model_validate_json(json.dumps(document))
 
@@ -47,8 +54,12 @@ def report(plan: Run, epoch: int, *, delay: float = 0.0) -> Report:
     level = LEVEL[plan.method] + 0.4 * abs(plan.trial - 2) + 0.1 * plan.seed
     nelbo = level + 20.0 * math.exp(-epoch / (3.0 + plan.seed / 3))
     metrics = {
-        "val/nelbo": nelbo, "val/rec": nelbo - 8.0, "val/kl": 8.0 * (1 - math.exp(-epoch / 4)),
-        "val/active_units": float(min(epoch, 4)), "train/loss": nelbo + 0.5, "time/seconds": 0.5 * epoch,
+        "val/nelbo": nelbo,
+        "val/rec": nelbo - 8.0,
+        "val/kl": 8.0 * (1 - math.exp(-epoch / 4)),
+        "val/active_units": float(min(epoch, 4)),
+        "train/loss": nelbo + 0.5,
+        "time/seconds": 0.5 * epoch,
     }
     rates = {"val/kl_per_dimension": [3.0, 2.5, 2.5, 0.0]}
     return Report(STEPS_PER_EPOCH * epoch, epoch, BEGAN + 0.5 * epoch + delay, metrics, rates)
@@ -64,8 +75,16 @@ def end(plan: Run, epochs: int, outcome: Any = "done") -> End:
     return End(outcome, last.step, last.time + 0.1, "diverged" if outcome == "diverged" else "none", summary, reason)
 
 
-def write(folder: Path, plan: Run, epochs: int, outcome: str | None = "done", *, attempt: int = 1, delay: float = 0.0,
-          earlier: int = 0) -> None:
+def write(
+    folder: Path,
+    plan: Run,
+    epochs: int,
+    outcome: str | None = "done",
+    *,
+    attempt: int = 1,
+    delay: float = 0.0,
+    earlier: int = 0,
+) -> None:
     """Spools a run's attempt: the first ``earlier`` epochs as they were measured before, the rest ``delay`` later."""
     spool = Spool(folder, plan, attempt, BEGAN)
     for epoch in range(epochs + 1):
@@ -75,8 +94,9 @@ def write(folder: Path, plan: Run, epochs: int, outcome: str | None = "done", *,
     spool.close()
 
 
-def write_study(folder: Path, *, methods: tuple[str, ...] = tuple(LEVEL), trials: int = 6, seeds: int = 3,
-                epochs: int = 20) -> None:
+def write_study(
+    folder: Path, *, methods: tuple[str, ...] = tuple(LEVEL), trials: int = 6, seeds: int = 3, epochs: int = 20
+) -> None:
     """Spools a whole study: of each method, one trial is pruned, one diverges, and trial 2 wins."""
     outcomes = {1: "pruned", trials - 1: "diverged"}
     for method in methods:

@@ -33,7 +33,9 @@ def test_a_name_is_a_credential(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert tracking_uri("lab", tmp_path) == "https://ann:s%40fe@mlflow.lab"
 
 
-@pytest.mark.parametrize("where", ["ftp://mlflow.lab", "http://", "postgresql://ann:hush@lab/db", "http://ann:hush@lab"])
+@pytest.mark.parametrize(
+    "where", ["ftp://mlflow.lab", "http://", "postgresql://ann:hush@lab/db", "http://ann:hush@lab"]
+)
 def test_another_address_is_refused_without_repeating_it(tmp_path: Path, where: str) -> None:
     with pytest.raises(UsageError, match=r"tracking\.mlflow: ") as caught:
         tracking_uri(where, tmp_path)
@@ -106,7 +108,8 @@ def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
 
 def test_links_open_the_pages_for_training() -> None:
     assert study_url("http://h:1/", "7", "leaderboard") == (
-        "http://h:1#/experiments/7/runs?workflowType=machine_learning&viewStateShareKey=leaderboard")
+        "http://h:1#/experiments/7/runs?workflowType=machine_learning&viewStateShareKey=leaderboard"
+    )
     assert study_url("http://h:1", "7", "curves").endswith("&compareRunsMode=CHART")
     assert run_url("http://h:1", "7", "ab") == "http://h:1#/experiments/7/runs/ab?workflowType=machine_learning"
 

@@ -19,8 +19,14 @@ from vaestudy.tracking import Shipper, study_url
 pytestmark = pytest.mark.slow
 SECONDS = 60
 OPTIONS = (
-    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-    "--disable-sync", "--no-first-run", "--window-size=1600,1900",
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--window-size=1600,1900",
 )
 
 
@@ -41,8 +47,14 @@ def experiment(results: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("pages")
     synthetic.write_study(folder)
     shipper = Shipper(
-        synthetic.study("pages"), synthetic.STUDY_HASH, folder, store_uri(results), command="vaestudy launch x.yaml",
-        run_figures=lambda record, attempt: {}, study_files=lambda study: {})
+        synthetic.study("pages"),
+        synthetic.STUDY_HASH,
+        folder,
+        store_uri(results),
+        command="vaestudy launch x.yaml",
+        run_figures=lambda record, attempt: {},
+        study_files=lambda study: {},
+    )
     shipper.finish()
     return str(json.loads((folder / "shipped.json").read_text())["experiment_id"])
 

@@ -24,9 +24,7 @@ def until_it_is_there(shipper: Shipper, most: int) -> None:
     pytest.fail(f"not shipped after {most} passes")
 
 
-def test_a_server_gets_every_row_once(
-    tmp_path: Path, server: Server, make_shipper: MakeShipper, shelf: Shelf
-) -> None:
+def test_a_server_gets_every_row_once(tmp_path: Path, server: Server, make_shipper: MakeShipper, shelf: Shelf) -> None:
     synthetic.write_study(tmp_path, methods=("adam",), trials=3, seeds=1, epochs=3)
     preflight(server.address)
     make_shipper(server.address).finish()

@@ -107,8 +107,15 @@ def test_a_run_carries_settings_data_and_figures(tmp_path: Path, make_shipper: M
     make_shipper().ship()
     run_id = where(tmp_path)["runs"][plan.uid]["run_id"]
     run = client(results).get_run(run_id)
-    assert run.data.params == {"method": "adam", "workload": "digits-mlp", "optimizer": "adam", "seed": "0",
-                               "lr": "0.1", "log10_lr": "-1", "beta.over": "0"}
+    assert run.data.params == {
+        "method": "adam",
+        "workload": "digits-mlp",
+        "optimizer": "adam",
+        "seed": "0",
+        "lr": "0.1",
+        "log10_lr": "-1",
+        "beta.over": "0",
+    }
     assert run.inputs is not None
     assert [entry.dataset.name for entry in run.inputs.dataset_inputs] == ["digits"]
     assert [file.path for file in client(results).list_artifacts(run_id, "figures")] == ["figures/curve.svg"]
@@ -129,7 +136,11 @@ def test_finish_marks_winners_and_their_seeds(tmp_path: Path, make_shipper: Make
     synthetic.write_study(tmp_path, methods=("adam", "sgd"), trials=4, seeds=1, epochs=2)
     make_shipper().finish()
     assert {name for name in shelf.runs() if "best" in shelf.tags(name)} == {
-        "adam #002", "adam #002 seed 1", "sgd #002", "sgd #002 seed 1"}
+        "adam #002",
+        "adam #002 seed 1",
+        "sgd #002",
+        "sgd #002 seed 1",
+    }
 
 
 def test_finish_leaves_nothing_running(tmp_path: Path, make_shipper: MakeShipper, shelf: Shelf) -> None:

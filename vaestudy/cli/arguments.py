@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 StudyArgument = Annotated[str, typer.Argument(metavar="STUDY", help="A study file, or the name of a known study.")]
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The name of a known study.")]
 Overrides = Annotated[
-    list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Overrides, e.g. search.trials=5.", show_default=False)
+    list[str] | None,
+    typer.Argument(metavar="[KEY=VALUE]...", help="Overrides, e.g. search.trials=5.", show_default=False),
 ]
 Results = Annotated[Path | None, typer.Option("--results", help="The folder of all studies.  [default: ./results]")]
 Address = Annotated[str | None, typer.Option("--address", help="A Ray cluster, host:port; default: this machine.")]

@@ -22,7 +22,8 @@ def register(app: typer.Typer) -> None:
 
 
 def components(
-    context: typer.Context, kind: Annotated[str | None, typer.Argument(help="e.g. optimizer.", show_default=False)] = None
+    context: typer.Context,
+    kind: Annotated[str | None, typer.Argument(help="e.g. optimizer.", show_default=False)] = None,
 ) -> None:
     """Lists what studies can name: optimizers, schedules, models, likelihoods, data sets."""
     output: Output = context.obj
@@ -31,18 +32,30 @@ def components(
         raise UsageError(f"unknown kind {kind!r} - {nearest(kind, registries)}")
     for registry in registries.values() if kind is None else [registries[kind.rstrip("s")]]:
         for entry in registry if output.json_lines else ():
-            output.json({"kind": registry.kind, "name": entry.name, "summary": entry.summary, "hyperparameters": {
-                name: {"legal": item.domain.says, "default": item.default} for name, item in entry.hyperparameters.items()
-            }})
+            output.json(
+                {
+                    "kind": registry.kind,
+                    "name": entry.name,
+                    "summary": entry.summary,
+                    "hyperparameters": {
+                        name: {"legal": item.domain.says, "default": item.default}
+                        for name, item in entry.hyperparameters.items()
+                    },
+                }
+            )
         if not output.json_lines:
-            output.table([registry.kind, "what it is", "hyperparameters"],
-                         [[entry.name, entry.summary, _signature(entry)] for entry in registry])
+            output.table(
+                [registry.kind, "what it is", "hyperparameters"],
+                [[entry.name, entry.summary, _signature(entry)] for entry in registry],
+            )
             output.result("")
 
 
 def cite(
     context: typer.Context,
-    what: Annotated[str | None, typer.Argument(help="A component, a study file or a study; default: everything.")] = None,
+    what: Annotated[
+        str | None, typer.Argument(help="A component, a study file or a study; default: everything.")
+    ] = None,
 ) -> None:
     """Prints BibTeX of components, or of those a study uses."""
     output: Output = context.obj

@@ -34,7 +34,9 @@ class Watcher:
             self._live.start(refresh=True)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._live:
             self._live.stop()
 
@@ -54,12 +56,15 @@ def picture(status: Status) -> Group:
         table.add_column(Text(name), justify="left" if index == 0 else "right")
     best = min((arm.best for arm in status.arms if arm.best is not None), default=None)
     for arm in status.arms:
-        table.add_row(*_cells(arm, several=len({a.cell.split("/")[0] for a in status.arms}) > 1),
-                      style="bold" if best is not None and arm.best == best else None)
+        table.add_row(
+            *_cells(arm, several=len({a.cell.split("/")[0] for a in status.arms}) > 1),
+            style="bold" if best is not None and arm.best == best else None,
+        )
     bar = Table.grid(padding=(0, 1))
     bar.add_row(
         ProgressBar(total=max(status.planned_runs, 1), completed=status.finished_runs, width=40),
-        f"{status.finished_runs} of {status.planned_runs} runs", f"{seconds(status.elapsed)} elapsed",
+        f"{status.finished_runs} of {status.planned_runs} runs",
+        f"{seconds(status.elapsed)} elapsed",
         f"{seconds(status.seconds_left)} left",
     )
     return Group(table, Text(""), bar)
@@ -70,14 +75,20 @@ def line(status: Status) -> str:
     arms = [arm for arm in status.arms if arm.best is not None]
     best = min(arms, key=lambda arm: arm.best or 0.0, default=None)
     ahead = f"; best so far {best.method} {best.best:.2f} nats" if best and best.best is not None else ""
-    return (f"{status.finished_runs}/{status.planned_runs} runs, {seconds(status.elapsed)} elapsed, "
-            f"{seconds(status.seconds_left)} left{ahead}")
+    return (
+        f"{status.finished_runs}/{status.planned_runs} runs, {seconds(status.elapsed)} elapsed, "
+        f"{seconds(status.seconds_left)} left{ahead}"
+    )
 
 
 def _cells(arm: Arm, several: bool) -> list[str]:
     return [
-        arm.cell if several else arm.method, f"{arm.ended}/{arm.planned}", *map(_count, (arm.running, arm.pruned)),
-        _count(arm.diverged), _count(arm.failed), "" if arm.best is None else f"{arm.best:.2f}",
+        arm.cell if several else arm.method,
+        f"{arm.ended}/{arm.planned}",
+        *map(_count, (arm.running, arm.pruned)),
+        _count(arm.diverged),
+        _count(arm.failed),
+        "" if arm.best is None else f"{arm.best:.2f}",
         f"{arm.confirmed}/{arm.to_confirm}",
     ]
 

@@ -26,8 +26,12 @@ QUIET = {
 """What other people's programs would tell our user."""
 
 app = typer.Typer(
-    name="vaestudy", no_args_is_help=True, add_completion=False, rich_markup_mode="rich",
-    pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]},
+    name="vaestudy",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="Hyperparameter studies that compare optimizers of variational autoencoders fairly.",
 )
 

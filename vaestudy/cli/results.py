@@ -53,9 +53,15 @@ def show_report(output: Output, path: Path) -> None:
 
 
 def export(
-    context: typer.Context, name: NameArgument, results: Results = None,
-    formats: Annotated[str, typer.Option("--format", help="Of csv, parquet, md, tex, html, with commas.")] = "csv,md,tex,html,parquet",
-    out: Annotated[Path | None, typer.Option("--out", help="Where to write.  [default: the study's report folder]")] = None,
+    context: typer.Context,
+    name: NameArgument,
+    results: Results = None,
+    formats: Annotated[
+        str, typer.Option("--format", help="Of csv, parquet, md, tex, html, with commas.")
+    ] = "csv,md,tex,html,parquet",
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Where to write.  [default: the study's report folder]")
+    ] = None,
 ) -> None:
     """Writes tables and figures for a paper, from the records alone."""
     from vaestudy.analysis import export as write
@@ -67,7 +73,14 @@ def export(
 
 
 def trial(
-    context: typer.Context, name: NameArgument, which: Annotated[str, typer.Argument(metavar="ID", help="A uid or its beginning, or e.g. adam#17, or adam#17/3 for confirmation seed 3.")],
+    context: typer.Context,
+    name: NameArgument,
+    which: Annotated[
+        str,
+        typer.Argument(
+            metavar="ID", help="A uid or its beginning, or e.g. adam#17, or adam#17/3 for confirmation seed 3."
+        ),
+    ],
     results: Results = None,
 ) -> None:
     """Shows one run: settings, curve, outcome, where it lies."""
@@ -78,16 +91,27 @@ def trial(
     record = _pick(list(read_runs(found.path)), which)
     place = attempt_folder(found.path, record.run.uid, record.attempt)
     if output.json_lines:
-        output.json({"run": record.run, "attempt": record.attempt, "end": record.end, "folder": place,
-                     "reports": record.reports})
+        output.json(
+            {
+                "run": record.run,
+                "attempt": record.attempt,
+                "end": record.end,
+                "folder": place,
+                "reports": record.reports,
+            }
+        )
         return
     end = record.end
     output.result(f"{record.run.name}   {record.run.cell}   uid {record.run.uid}   attempt {record.attempt}")
-    output.result(f"outcome: {end.outcome if end else 'in flight'}" + (f" ({end.failure})" if end and end.failure != "none" else "")
-                  + (f": {end.reason}" if end and end.reason else ""))
+    output.result(
+        f"outcome: {end.outcome if end else 'in flight'}"
+        + (f" ({end.failure})" if end and end.failure != "none" else "")
+        + (f": {end.reason}" if end and end.reason else "")
+    )
     values = [report.metrics["val/nelbo"] for report in record.reports if "val/nelbo" in report.metrics]
     if values:
-        output.result(f"validation −ELBO: {sparkline(values)}  {values[0]:.2f} -> {values[-1]:.2f} nats in {record.reports[-1].epoch} epochs")
+        ends = f"{values[0]:.2f} -> {values[-1]:.2f} nats in {record.reports[-1].epoch} epochs"
+        output.result(f"validation −ELBO: {sparkline(values)}  {ends}")
     output.table(["setting", "value"], [[key, str(value)] for key, value in record.run.settings.items()])
     if end:
         output.table(["summary", "value"], [[key, f"{value:.6g}"] for key, value in sorted(end.metrics.items())])
@@ -96,8 +120,10 @@ def trial(
 
 
 def ui(
-    context: typer.Context, name: Annotated[str | None, typer.Argument(help="Open on this study.")] = None,
-    results: Results = None, port: Annotated[int, typer.Option(min=1024, max=65535, help="On this machine only.")] = 5000,
+    context: typer.Context,
+    name: Annotated[str | None, typer.Argument(help="Open on this study.")] = None,
+    results: Results = None,
+    port: Annotated[int, typer.Option(min=1024, max=65535, help="On this machine only.")] = 5000,
 ) -> None:
     """Serves the MLflow pages of the studies on this machine; Ctrl-C ends it."""
     from vaestudy.tracking.address import study_url, tracking_uri, ui_command, without_login
@@ -111,7 +137,9 @@ def ui(
     command = ui_command(uri, place, port)
     base = f"http://127.0.0.1:{port}" if command else without_login(uri)
     experiment = _experiment(found.path) if found else None
-    output.result(study_url(f"{base}/", experiment, "leaderboard") if experiment else f"{base}/?workflowType=machine_learning")
+    output.result(
+        study_url(f"{base}/", experiment, "leaderboard") if experiment else f"{base}/?workflowType=machine_learning"
+    )
     if not command:
         return
     output.note("Serving on this machine only, in a few seconds; Ctrl-C ends it.")

@@ -11,7 +11,16 @@ import typer
 
 from vaestudy.cli import live
 from vaestudy.cli.arguments import (
-    DEFAULT_RESULTS, Address, NameArgument, Overrides, Results, StudyArgument, Until, command_line, folder, load,
+    DEFAULT_RESULTS,
+    Address,
+    NameArgument,
+    Overrides,
+    Results,
+    StudyArgument,
+    Until,
+    command_line,
+    folder,
+    load,
 )
 from vaestudy.cli.output import Output, seconds
 from vaestudy.errors import ConflictError, UsageError
@@ -50,7 +59,10 @@ def init(
 
 
 def check(
-    context: typer.Context, study: StudyArgument, overrides: Overrides = None, results: Results = None,
+    context: typer.Context,
+    study: StudyArgument,
+    overrides: Overrides = None,
+    results: Results = None,
     show: Annotated[bool, typer.Option("--print", help="Print the resolved file.")] = False,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of study files.")] = False,
 ) -> None:
@@ -74,8 +86,13 @@ def check(
 
 
 def plan(
-    context: typer.Context, study: StudyArgument, overrides: Overrides = None, results: Results = None,
-    probe: Annotated[bool, typer.Option("--probe", help="Time an epoch of each cell, and say how long it will take.")] = False,
+    context: typer.Context,
+    study: StudyArgument,
+    overrides: Overrides = None,
+    results: Results = None,
+    probe: Annotated[
+        bool, typer.Option("--probe", help="Time an epoch of each cell, and say how long it will take.")
+    ] = False,
 ) -> None:
     """Says what a study will cost; writes nothing."""
     from vaestudy.study.plan import plan as make_plan
@@ -87,27 +104,49 @@ def plan(
     epochs = time_epochs(loaded) if probe else {}
     if output.json_lines:
         for line in made.lines:
-            output.json({"cell": line.cell, "trials": line.trials, "dimensions": line.dimensions,
-                         "confirmations": line.confirmations, "grad_evals": line.grad_evals,
-                         "epoch_seconds": epochs.get(line.cell)})
+            output.json(
+                {
+                    "cell": line.cell,
+                    "trials": line.trials,
+                    "dimensions": line.dimensions,
+                    "confirmations": line.confirmations,
+                    "grad_evals": line.grad_evals,
+                    "epoch_seconds": epochs.get(line.cell),
+                }
+            )
         return
     header = ["cell", "trials", "searched", "confirmation runs", "updates a run", "gradient evals at most"]
-    rows = [[line.cell, str(line.trials), str(line.dimensions), str(line.confirmations), f"{line.updates_per_run:,}",
-             f"{line.grad_evals:,}"] for line in made.lines]
+    rows = [
+        [
+            line.cell,
+            str(line.trials),
+            str(line.dimensions),
+            str(line.confirmations),
+            f"{line.updates_per_run:,}",
+            f"{line.grad_evals:,}",
+        ]
+        for line in made.lines
+    ]
     if probe:
         header.append("seconds an epoch")
         rows = [[*row, f"{epochs[line.cell]:.3f}"] for row, line in zip(rows, made.lines, strict=True)]
     output.table(header, rows)
     rung = "no pruning" if made.first_rung is None else f"pruning from epoch {made.first_rung}"
-    output.result(f"{made.runs} runs at most, {made.epochs} epochs each, {rung}; results in {results or made.results.parent}")
+    output.result(
+        f"{made.runs} runs at most, {made.epochs} epochs each, {rung}; results in {results or made.results.parent}"
+    )
     if probe:
         total = sum(epochs[line.cell] * made.epochs * (line.trials + line.confirmations) for line in made.lines)
         output.result(f"about {seconds(total)} of training on one worker")
 
 
 def launch(
-    context: typer.Context, study: StudyArgument, overrides: Overrides = None, results: Results = None,
-    address: Address = None, until: Until = None,
+    context: typer.Context,
+    study: StudyArgument,
+    overrides: Overrides = None,
+    results: Results = None,
+    address: Address = None,
+    until: Until = None,
     resume: Annotated[Resume, typer.Option(help="What to do where the study has begun already.")] = "auto",
 ) -> None:
     """Runs a study, or goes on with it."""
@@ -115,14 +154,20 @@ def launch(
     place = results or Path(loaded.storage.results)
     begun = (place / loaded.name / "study.yaml").exists()
     if begun and resume == "never":
-        raise ConflictError(f"study {loaded.name!r} exists already in {place}; name this one otherwise (name={loaded.name}-2)")
+        raise ConflictError(
+            f"study {loaded.name!r} exists already in {place}; name this one otherwise (name={loaded.name}-2)"
+        )
     if not begun and resume == "must":
         raise ConflictError(f"study {loaded.name!r} has not begun in {place}; launch it without --resume must")
     _run(context.obj, loaded, place, address, until)
 
 
 def resume(
-    context: typer.Context, name: NameArgument, results: Results = None, address: Address = None, until: Until = None,
+    context: typer.Context,
+    name: NameArgument,
+    results: Results = None,
+    address: Address = None,
+    until: Until = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed trials again.")] = False,
     add_trials: Annotated[int, typer.Option("--add-trials", min=0, help="Search so many more trials per cell.")] = 0,
 ) -> None:
@@ -143,7 +188,9 @@ def stop(context: typer.Context, name: NameArgument, results: Results = None) ->
 
 
 def status(
-    context: typer.Context, name: NameArgument, results: Results = None,
+    context: typer.Context,
+    name: NameArgument,
+    results: Results = None,
     watch: Annotated[bool, typer.Option("--watch", help="Keep looking until it ends.")] = False,
 ) -> None:
     """Says how far a study is."""
@@ -159,8 +206,10 @@ def status(
     if output.json_lines:
         output.json(now)
         return
-    output.result(f"{now.name}: {now.state}, {now.finished_runs} of {now.planned_runs} runs, {seconds(now.elapsed)}"
-                  + (f", {seconds(now.seconds_left)} left" if now.state == "running" else ""))
+    output.result(
+        f"{now.name}: {now.state}, {now.finished_runs} of {now.planned_runs} runs, {seconds(now.elapsed)}"
+        + (f", {seconds(now.seconds_left)} left" if now.state == "running" else "")
+    )
     live.render(now, output.out)
 
 
@@ -175,9 +224,10 @@ def list_studies(context: typer.Context, results: Results = None) -> None:
         for one in found:
             output.json(one)
     elif found:
-        output.table(["study", "state", "runs", "elapsed"], [
-            [one.name, one.state, f"{one.finished_runs}/{one.planned_runs}", seconds(one.elapsed)] for one in found
-        ])
+        output.table(
+            ["study", "state", "runs", "elapsed"],
+            [[one.name, one.state, f"{one.finished_runs}/{one.planned_runs}", seconds(one.elapsed)] for one in found],
+        )
     else:
         output.note(f"no studies in {results or DEFAULT_RESULTS}; begin with: vaestudy init")
 
@@ -194,15 +244,24 @@ def _run(
         raise UsageError(f"--until: expected a time above 0, got {until!r}")
     _header(output, study, results)
     with live.Watcher(output) as watcher:
-        final = run_study(study, results, command=command_line(), address=address, seconds=limit, listener=watcher.show,
-                          retry_failed=retry_failed)
+        final = run_study(
+            study,
+            results,
+            command=command_line(),
+            address=address,
+            seconds=limit,
+            listener=watcher.show,
+            retry_failed=retry_failed,
+        )
     _footer(output, study, results, final)
     show_report(output, results / study.name)
 
 
 def _header(output: Output, study: Study, results: Path) -> None:
     output.note(f"{study.name}: {' '.join(study.description.split())}")
-    output.note(f"Results in {results / study.name}; look at them in MLflow with: vaestudy ui {study.name}{_where(results)}")
+    output.note(
+        f"Results in {results / study.name}; look at them in MLflow with: vaestudy ui {study.name}{_where(results)}"
+    )
 
 
 def _footer(output: Output, study: Study, results: Path, final: Status) -> None:

@@ -86,8 +86,13 @@ def _download(name: str, file: RemoteFile, folder: Path) -> None:
         target = folder / file.path
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            pooch.retrieve(address, known_hash=f"sha256:{file.sha256}", fname=target.name, path=target.parent,
-                           downloader=pooch.HTTPDownloader(timeout=30, progressbar=False))
+            pooch.retrieve(
+                address,
+                known_hash=f"sha256:{file.sha256}",
+                fname=target.name,
+                path=target.parent,
+                downloader=pooch.HTTPDownloader(timeout=30, progressbar=False),
+            )
             return
         except (OSError, ValueError) as error:  # no network, no space, or not the pinned bytes
             errors.append(f"{address}: {str(error).splitlines()[0][:120]}")

@@ -54,7 +54,12 @@ class Common:
 
     def dump(self) -> dict[str, Any]:
         workloads = {name: workload.model_dump() for name, workload in self.workloads.items()}
-        return {**asdict(self), "folder": str(self.folder), "data_folder": str(self.data_folder), "workloads": workloads}
+        return {
+            **asdict(self),
+            "folder": str(self.folder),
+            "data_folder": str(self.data_folder),
+            "workloads": workloads,
+        }
 
     @classmethod
     def load(cls, data: dict[str, Any]) -> Common:

@@ -19,7 +19,6 @@ from vaestudy.execution.jobs import Common, Job, News, RunQueue
 from vaestudy.execution.roster import Roster
 from vaestudy.execution.worker import Worker
 
-
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -54,7 +53,8 @@ class Dispatcher:
         """Takes a group's news in; whether the group is to end."""
         jobs = self._groups[group]
         freed = [
-            job for item in news
+            job
+            for item in news
             if (job := jobs.get(item.uid)) is not None and job.attempt == item.attempt and self._settle(job, item)
         ]
         for job in freed:
@@ -104,7 +104,7 @@ class Dispatcher:
         return Roster(self._common.study_hash, group)
 
     def _guarded(self, action: Callable[P, T], otherwise: T, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Tune swallows or mangles exceptions from its hooks: ours is kept, stops the study, and is raised at its end."""
+        """Tune mangles exceptions from its hooks: ours is kept, stops the study, and is raised at its end."""
         if self.error is not None:
             return otherwise
         try:
@@ -197,12 +197,19 @@ def execute(queue: RunQueue, common: Common, cluster: Cluster, population: int, 
     tuner = tune.Tuner(
         tune.with_resources(Worker, cluster.worker_resources),
         tune_config=tune.TuneConfig(
-            search_alg=_Asks(dispatcher), num_samples=-1, max_concurrent_trials=cluster.workers, reuse_actors=True,
+            search_alg=_Asks(dispatcher),
+            num_samples=-1,
+            max_concurrent_trials=cluster.workers,
+            reuse_actors=True,
             trial_dirname_creator=lambda trial: f"group-{trial.trial_id}",
         ),
         run_config=tune.RunConfig(
-            name="launch", storage_path=str(scratch), stop=_Results(dispatcher), callbacks=[_Failures(dispatcher)],
-            failure_config=tune.FailureConfig(max_failures=retries), verbose=0,
+            name="launch",
+            storage_path=str(scratch),
+            stop=_Results(dispatcher),
+            callbacks=[_Failures(dispatcher)],
+            failure_config=tune.FailureConfig(max_failures=retries),
+            verbose=0,
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
         ),
     )

@@ -123,8 +123,9 @@ class Group:
 def make_task(workload: Workload, data_folder: Path, device: str) -> Task:
     """A workload's data on the device, its model and its likelihood."""
     part = workload.data
-    examples = data.load(part.name, data_folder, binarize=part.binarize, seed=part.seed,
-                         validation=part.validation, limit=part.limit)
+    examples = data.load(
+        part.name, data_folder, binarize=part.binarize, seed=part.seed, validation=part.validation, limit=part.limit
+    )
     model = models.find(workload.model.name).component(examples.data_dim, **workload.model.arguments)
     likelihood = likelihoods.find(workload.likelihood.name).component(**workload.likelihood.arguments)
     return Task(examples.to(torch.device(device)), model, likelihood, workload.batch_size, torch.device(device))

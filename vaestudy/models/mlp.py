@@ -16,13 +16,27 @@ from vaestudy.models.base import Named, dense, dense_parameters, models
 from vaestudy.params import Layout, Parameter
 from vaestudy.registry import Source
 
-KINGMA_WELLING = Source("kingma2014autoencoding", "Kingma, Diederik P. and Welling, Max",
-                        "Auto-Encoding Variational {B}ayes", 2014, "arXiv:1312.6114")
-TIPPING = Source("tipping1999probabilistic", "Tipping, Michael E. and Bishop, Christopher M.",
-                 "Probabilistic Principal Component Analysis", 1999, "10.1111/1467-9868.00196")
+KINGMA_WELLING = Source(
+    "kingma2014autoencoding",
+    "Kingma, Diederik P. and Welling, Max",
+    "Auto-Encoding Variational {B}ayes",
+    2014,
+    "arXiv:1312.6114",
+)
+TIPPING = Source(
+    "tipping1999probabilistic",
+    "Tipping, Michael E. and Bishop, Christopher M.",
+    "Probabilistic Principal Component Analysis",
+    1999,
+    "10.1111/1467-9868.00196",
+)
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "relu": torch.relu, "tanh": torch.tanh, "leaky_relu": F.leaky_relu, "softplus": F.softplus, "gelu": F.gelu,
+    "relu": torch.relu,
+    "tanh": torch.tanh,
+    "leaky_relu": F.leaky_relu,
+    "softplus": F.softplus,
+    "gelu": F.gelu,
 }
 
 
@@ -40,8 +54,10 @@ class Mlp:
         down = (self.data_dim, *self.hidden)
         up = (self.latent_dim, *reversed(self.hidden))
         parameters = [
-            *_layers("encoder", down), *dense_parameters("encoder.posterior", down[-1], 2 * self.latent_dim),
-            *_layers("decoder", up), *dense_parameters("decoder.output", up[-1], self.data_dim),
+            *_layers("encoder", down),
+            *dense_parameters("encoder.posterior", down[-1], 2 * self.latent_dim),
+            *_layers("decoder", up),
+            *dense_parameters("decoder.output", up[-1], self.data_dim),
         ]
         object.__setattr__(self, "layout", Layout(parameters))
 
@@ -60,11 +76,16 @@ class Mlp:
 def _layers(part: str, sizes: tuple[int, ...]) -> list[Parameter]:
     """The hidden layers of a part, from its input's size to its last hidden size."""
     pairs = enumerate(pairwise(sizes))
-    return [parameter for i, (inputs, outputs) in pairs for parameter in dense_parameters(f"{part}.{i}", inputs, outputs)]
+    return [
+        parameter for i, (inputs, outputs) in pairs for parameter in dense_parameters(f"{part}.{i}", inputs, outputs)
+    ]
 
 
 def mlp(
-    data_dim: int, *, hidden: tuple[Count, ...] = (400,), latent_dim: Count = 20,
+    data_dim: int,
+    *,
+    hidden: tuple[Count, ...] = (400,),
+    latent_dim: Count = 20,
     activation: Annotated[str, choice(*ACTIVATIONS)] = "relu",
 ) -> Mlp:
     """Fully connected encoder and decoder, hidden layers mirrored."""

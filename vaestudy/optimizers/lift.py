@@ -26,9 +26,20 @@ LEFT_OUT = {"params", "foreach", "fused", "capturable", "differentiable", "maxim
 PAIRS = {"betas": ("beta1", "beta2")}
 
 DOMAINS: dict[str, Any] = {
-    "lr": Positive, "beta1": Decay, "beta2": Decay, "momentum": Decay, "alpha": Decay, "rho": Decay, "eps": NonNegative,
-    "weight_decay": NonNegative, "dampening": Fraction, "lr_decay": NonNegative, "lambd": NonNegative, "t0": NonNegative,
-    "momentum_decay": NonNegative, "initial_accumulator_value": NonNegative,
+    "lr": Positive,
+    "beta1": Decay,
+    "beta2": Decay,
+    "momentum": Decay,
+    "alpha": Decay,
+    "rho": Decay,
+    "eps": NonNegative,
+    "weight_decay": NonNegative,
+    "dampening": Fraction,
+    "lr_decay": NonNegative,
+    "lambd": NonNegative,
+    "t0": NonNegative,
+    "momentum_decay": NonNegative,
+    "initial_accumulator_value": NonNegative,
 }
 ANY_NUMBER = Annotated[float, Domain("a number")]
 
@@ -45,7 +56,11 @@ class Lifted:
         return [self._instance(params.dtype, params.device, self._arguments(hparams, k)) for k in range(len(params))]
 
     def step(
-        self, grad_fn: GradFn, params: Tensor, state: list[torch.optim.Optimizer], hparams: Hyperparameters,
+        self,
+        grad_fn: GradFn,
+        params: Tensor,
+        state: list[torch.optim.Optimizer],
+        hparams: Hyperparameters,
         noise: WeightNoise,
     ) -> tuple[Tensor, list[torch.optim.Optimizer], Tensor]:
         grads, loss = grad_fn(params)
@@ -60,8 +75,12 @@ class Lifted:
         return params
 
     def get_row(self, state: list[torch.optim.Optimizer], k: int) -> Row:
-        return {"state": {index: {name: _copy(value) for name, value in entry.items()}
-                          for index, entry in state[k].state_dict()["state"].items()}}
+        return {
+            "state": {
+                index: {name: _copy(value) for name, value in entry.items()}
+                for index, entry in state[k].state_dict()["state"].items()
+            }
+        }
 
     def put_rows(self, rows: list[Row]) -> list[torch.optim.Optimizer]:
         made = []
@@ -69,7 +88,9 @@ class Lifted:
             like = next((v for e in row["state"].values() for v in e.values() if _is_moment(v)), torch.zeros(()))
             instance = self._instance(like.dtype, like.device, {})
             groups = instance.state_dict()["param_groups"]
-            state = {index: {name: _copy(value) for name, value in entry.items()} for index, entry in row["state"].items()}
+            state = {
+                index: {name: _copy(value) for name, value in entry.items()} for index, entry in row["state"].items()
+            }
             instance.load_state_dict({"state": state, "param_groups": groups})
             made.append(instance)
         return made
@@ -114,8 +135,10 @@ def lift_optimizer(
     """
     closure = inspect.signature(cls.step).parameters.get("closure")
     if closure is not None and closure.default is inspect.Parameter.empty:
-        raise ValueError(f"{name}: {cls.__name__}.step evaluates a closure; an optimizer that needs several gradients "
-                         "implements the protocol in vaestudy.optimizers.base")
+        raise ValueError(
+            f"{name}: {cls.__name__}.step evaluates a closure; an optimizer that needs several gradients "
+            "implements the protocol in vaestudy.optimizers.base"
+        )
     hyperparameters = _schema(cls, defaults)
 
     def factory(layout: Layout) -> Lifted:
@@ -160,8 +183,17 @@ def _is_moment(value: Any) -> bool:
 # Left out: LBFGS evaluates a closure, SparseAdam wants sparse gradients, Muon takes matrices only and leaves biases to
 # another optimizer.
 for _class in (
-    torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW, torch.optim.NAdam, torch.optim.RAdam, torch.optim.Adamax,
-    torch.optim.Adagrad, torch.optim.Adadelta, torch.optim.RMSprop, torch.optim.Rprop, torch.optim.ASGD,
+    torch.optim.SGD,
+    torch.optim.Adam,
+    torch.optim.AdamW,
+    torch.optim.NAdam,
+    torch.optim.RAdam,
+    torch.optim.Adamax,
+    torch.optim.Adagrad,
+    torch.optim.Adadelta,
+    torch.optim.RMSprop,
+    torch.optim.Rprop,
+    torch.optim.ASGD,
     torch.optim.Adafactor,
 ):
     lift_optimizer(f"torch.{_class.__name__}", _class)

@@ -110,8 +110,16 @@ class CellSearch:
 
     @_quiet()
     def __init__(
-        self, storage: RetryingStorage, name: str, *, spaces: Spaces, search: Search, seed: int, first_rung: int,
-        epochs: int, identity: str,
+        self,
+        storage: RetryingStorage,
+        name: str,
+        *,
+        spaces: Spaces,
+        search: Search,
+        seed: int,
+        first_rung: int,
+        epochs: int,
+        identity: str,
     ):
         self._storage = cast(BaseStorage, storage)
         self._name = name
@@ -121,7 +129,10 @@ class CellSearch:
         self._rungs = range(first_rung, epochs if search.pruner.name != "none" else first_rung)
         self._asked: set[int] = set()  # numbers given out in this process
         self._study = optuna.create_study(
-            storage=self._storage, study_name=name, direction="minimize", load_if_exists=True,
+            storage=self._storage,
+            study_name=name,
+            direction="minimize",
+            load_if_exists=True,
             pruner=trial_pruner(search.pruner, first_rung, epochs),
         )
         self._study_id = self._storage.get_study_id_from_name(name)
@@ -193,7 +204,9 @@ class CellSearch:
         failed = {number: row for number, row in self._rows().items() if row.state == TrialState.FAIL}
         for number, row in failed.items():
             again = create_trial(
-                state=TrialState.RUNNING, params=row.params, distributions=row.distributions,
+                state=TrialState.RUNNING,
+                params=row.params,
+                distributions=row.distributions,
                 user_attrs={READY: row.user_attrs[READY]},
             )
             self._study.add_trial(again)

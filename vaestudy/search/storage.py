@@ -29,10 +29,15 @@ _DISK = (DiskError, "free space, or change storage.results")
 _DAMAGE = (DataError, "put back a copy, or start the study under another name")
 _BUSY = (ConflictError, "another process holds it: wait for that one or end it")
 _SQLITE: dict[int, tuple[type[VaestudyError], str]] = {
-    sqlite3.SQLITE_FULL: _DISK, sqlite3.SQLITE_IOERR: _DISK, sqlite3.SQLITE_READONLY: _DISK,
-    sqlite3.SQLITE_CANTOPEN: _DISK, sqlite3.SQLITE_PERM: _DISK,
-    sqlite3.SQLITE_NOTADB: _DAMAGE, sqlite3.SQLITE_CORRUPT: _DAMAGE,
-    sqlite3.SQLITE_BUSY: _BUSY, sqlite3.SQLITE_LOCKED: _BUSY,
+    sqlite3.SQLITE_FULL: _DISK,
+    sqlite3.SQLITE_IOERR: _DISK,
+    sqlite3.SQLITE_READONLY: _DISK,
+    sqlite3.SQLITE_CANTOPEN: _DISK,
+    sqlite3.SQLITE_PERM: _DISK,
+    sqlite3.SQLITE_NOTADB: _DAMAGE,
+    sqlite3.SQLITE_CORRUPT: _DAMAGE,
+    sqlite3.SQLITE_BUSY: _BUSY,
+    sqlite3.SQLITE_LOCKED: _BUSY,
 }
 """What SQLite's result codes mean for the user, and what to do."""
 

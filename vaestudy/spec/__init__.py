@@ -7,6 +7,21 @@ from vaestudy.spec.models import Range, Study, Train, Workload
 from vaestudy.spec.settings import Cell, Settings, applies, canonical, cells, first_rung, resolve, space
 
 __all__ = [
-    "Cell", "Range", "Settings", "Study", "Train", "Workload", "applies", "canonical", "cells", "differences",
-    "dump_study", "first_rung", "json_schema", "load_study", "resolve", "space", "study_hash",
+    "Cell",
+    "Range",
+    "Settings",
+    "Study",
+    "Train",
+    "Workload",
+    "applies",
+    "canonical",
+    "cells",
+    "differences",
+    "dump_study",
+    "first_rung",
+    "json_schema",
+    "load_study",
+    "resolve",
+    "space",
+    "study_hash",
 ]

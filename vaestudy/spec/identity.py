@@ -26,10 +26,12 @@ ABSENT = "(absent)"
 def written_out(study: Study) -> Study:
     """The study with the published defaults of its models, likelihoods and optimizers in their places."""
     workloads = {
-        name: workload.model_copy(update={
-            "model": _complete(models, workload.model),
-            "likelihood": _complete(likelihoods, workload.likelihood),
-        })
+        name: workload.model_copy(
+            update={
+                "model": _complete(models, workload.model),
+                "likelihood": _complete(likelihoods, workload.likelihood),
+            }
+        )
         for name, workload in study.workloads.items()
     }
     methods = {

@@ -27,7 +27,10 @@ STAND_INS: dict[str, Any] = {
     "name": "unsound",
     "workloads": {
         "unsound": {
-            "data": {"name": "digits", "validation": 1}, "model": "linear", "likelihood": "gaussian", "batch_size": 1,
+            "data": {"name": "digits", "validation": 1},
+            "model": "linear",
+            "likelihood": "gaussian",
+            "batch_size": 1,
         }
     },
     "train": {"epochs": 1},

@@ -16,8 +16,14 @@ Keys = tuple[str | int, ...]
 """Keys and list indices, from the top of the file."""
 
 EXPECTED = {
-    "int_type": "a whole number", "float_type": "a number", "string_type": "a word", "bool_type": "true or false",
-    "dict_type": "a mapping", "tuple_type": "a list", "model_type": "a mapping", "finite_number": "a finite number",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "string_type": "a word",
+    "bool_type": "true or false",
+    "dict_type": "a mapping",
+    "tuple_type": "a list",
+    "model_type": "a mapping",
+    "finite_number": "a finite number",
 }
 EXPECTED_MODEL = {Component.__name__: "a name, or a mapping with 'name'", Range.__name__: models.RANGE_FORM}
 EXPECTED_PATTERN = {

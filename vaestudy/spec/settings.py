@@ -15,8 +15,11 @@ TRAIN_SIZE = "train_size"
 """A fixed value that stands for the number of training examples of the workload."""
 
 SHORT = {
-    "schedule": "train.schedule", "final_lr_ratio": "train.final_lr_ratio", "warmup": "train.warmup",
-    "clip_norm": "train.clip_norm", "decoder.lr_ratio": "train.decoder_lr_ratio",
+    "schedule": "train.schedule",
+    "final_lr_ratio": "train.final_lr_ratio",
+    "warmup": "train.warmup",
+    "clip_norm": "train.clip_norm",
+    "decoder.lr_ratio": "train.decoder_lr_ratio",
 }
 """Short keys of a method and the path each stands for."""
 
@@ -46,8 +49,11 @@ class Settings(Frozen):
         nested = {
             **{f"beta.{key}": value for key, value in self.train.beta.model_dump().items()},
             **{f"free_bits.{key}": value for key, value in self.train.free_bits.model_dump().items()},
-            **{f"stages.{p.name}.{key}": value for p in self.train.stages
-               for key, value in p.model_dump(exclude={"name"}).items()},
+            **{
+                f"stages.{p.name}.{key}": value
+                for p in self.train.stages
+                for key, value in p.model_dump(exclude={"name"}).items()
+            },
         }
         return {"optimizer": self.optimizer, **self.hyperparameters, **train, **nested}
 
@@ -175,7 +181,8 @@ def _end_of_stages_with_beta(study: Study, method: str) -> float:
     """Where the last stage with a beta of its own ends; the final stage's own beta is the final one, from its start."""
     before_last = study.train.stages[:-1]
     own = [
-        index for index, stage in enumerate(before_last)
+        index
+        for index, stage in enumerate(before_last)
         if any(value is not None for value in possible(study, method, f"train.stages.{stage.name}.beta", stage.beta))
     ]
     return sum(largest_shares(study, method)[: own[-1] + 1]) if own else 0.0

@@ -1,11 +1,11 @@
 """A study's folder: where everything it produces lies, and the lock that lets one driver write there.
 
-    <results>/<name>/study.yaml      the resolved study, every value written out
-                    study.json      the same for programs, with its hash and searched keys
-                    optuna.db       the trials (unless they are in PostgreSQL)
-                    runs/           the records (records.py)
-                    report/         tables and figures
-                    driver.log      what was not for the terminal
+<results>/<name>/study.yaml      the resolved study, every value written out
+                study.json      the same for programs, with its hash and searched keys
+                optuna.db       the trials (unless they are in PostgreSQL)
+                runs/           the records (records.py)
+                report/         tables and figures
+                driver.log      what was not for the terminal
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from typing import Any
 from vaestudy.errors import ConflictError, DiskError, UsageError, nearest
 from vaestudy.records import write_atomically
 from vaestudy.spec import Study, canonical, differences, dump_study, load_study, space, study_hash
+
 
 @dataclass(frozen=True)
 class StudyFolder:

@@ -66,8 +66,14 @@ class Watch:
 
 
 def launch(
-    study: Study, results: Path, *, command: str, address: str | None = None, seconds: float | None = None,
-    listener: Listener = lambda status: None, retry_failed: bool = False,
+    study: Study,
+    results: Path,
+    *,
+    command: str,
+    address: str | None = None,
+    seconds: float | None = None,
+    listener: Listener = lambda status: None,
+    retry_failed: bool = False,
 ) -> Status:
     """Runs a study to its end, or on from where it was left.
 
@@ -133,7 +139,11 @@ def stop(folder: StudyFolder) -> None:
 
 
 def _run(
-    study: Study, folder: StudyFolder, searches: dict[str, CellSearch], address: str | None, seconds: float | None,
+    study: Study,
+    folder: StudyFolder,
+    searches: dict[str, CellSearch],
+    address: str | None,
+    seconds: float | None,
     listener: Listener,
 ) -> None:
     limits = [parse_duration(study.budget.wall_clock)] if study.budget.wall_clock else []
@@ -188,23 +198,38 @@ class Heartbeat:
 
 def _common(study: Study, folder: Path, device: str, threads: int) -> Common:
     return Common(
-        study_hash=study_hash(study), folder=folder, data_folder=data.data_folder().resolve(),
-        workloads=dict(study.workloads), plugins=study.plugins, device=device, threads=threads,
+        study_hash=study_hash(study),
+        folder=folder,
+        data_folder=data.data_folder().resolve(),
+        workloads=dict(study.workloads),
+        plugins=study.plugins,
+        device=device,
+        threads=threads,
         verdicts_from=None if study.search.pruner.name == "none" else first_rung(study),
-        checkpoint_seconds=study.budget.checkpoint_seconds, iwae_samples=study.confirm.iwae_samples, seed=study.seed,
+        checkpoint_seconds=study.budget.checkpoint_seconds,
+        iwae_samples=study.confirm.iwae_samples,
+        seed=study.seed,
     )
 
 
 def _searches(study: Study, storage: RetryingStorage, retry_failed: bool) -> dict[str, CellSearch]:
     """One search per cell, or in joint mode per workload."""
     if study.search.allocation == "joint":
-        arms = {workload: {method: space(study, method) for method in sorted(study.methods)} for workload in study.workloads}
+        arms = {
+            workload: {method: space(study, method) for method in sorted(study.methods)} for workload in study.workloads
+        }
     else:
         arms = {cell.key: {cell.method: space(study, cell.method)} for cell in cells(study)}
     searches = {
         key: CellSearch(
-            storage, f"{study.name}/{key}", spaces=spaces, search=study.search, seed=mix(study.seed, key),
-            first_rung=first_rung(study), epochs=study.train.epochs, identity=study_hash(study),
+            storage,
+            f"{study.name}/{key}",
+            spaces=spaces,
+            search=study.search,
+            seed=mix(study.seed, key),
+            first_rung=first_rung(study),
+            epochs=study.train.epochs,
+            identity=study_hash(study),
         )
         for key, spaces in arms.items()
     }

@@ -42,8 +42,13 @@ class StudyQueue:
     """The run queue of a study (``execution.RunQueue``)."""
 
     def __init__(
-        self, study: Study, study_hash: str, folder: Path, searches: Mapping[str, CellSearch],
-        stop_requested: Callable[[], bool], on_tick: Callable[[], None],
+        self,
+        study: Study,
+        study_hash: str,
+        folder: Path,
+        searches: Mapping[str, CellSearch],
+        stop_requested: Callable[[], bool],
+        on_tick: Callable[[], None],
     ):
         self._study = study
         self._hash = study_hash
@@ -101,8 +106,14 @@ class StudyQueue:
             cell = Cell(unit.workload, ask.method)
             settings = self._settings(cell, ask.drawn)
             run = Run(
-                uid(self._hash, cell.key, ask.number, TUNING_SEED), cell.key, cell.workload, cell.method, "search",
-                ask.number, TUNING_SEED, settings.flat(),
+                uid(self._hash, cell.key, ask.number, TUNING_SEED),
+                cell.key,
+                cell.workload,
+                cell.method,
+                "search",
+                ask.number,
+                TUNING_SEED,
+                settings.flat(),
             )
             if self._has_result(run.uid):
                 self._tell(unit.search, ask.number, self.ended[run.uid][1])
@@ -119,8 +130,14 @@ class StudyQueue:
                 settings = self._settings(cell, trial.drawn)
                 for seed in range(1, self._study.confirm.seeds + 1):
                     run = Run(
-                        uid(self._hash, cell.key, trial.number, seed), cell.key, cell.workload, method, "confirm",
-                        trial.number, seed, settings.flat(),
+                        uid(self._hash, cell.key, trial.number, seed),
+                        cell.key,
+                        cell.workload,
+                        method,
+                        "confirm",
+                        trial.number,
+                        seed,
+                        settings.flat(),
                     )
                     if not self._has_result(run.uid):
                         yield Job(run, settings, 0)
@@ -193,8 +210,12 @@ class StudyQueue:
         return opened
 
     def _pruned(self, job: Job, report: Report) -> End:
-        summary = {"final/epochs": float(report.epoch), "final/grad_evals": report.metrics["cost/grad_evals"],
-                   "final/train_seconds": report.metrics["time/seconds"], "final/val_nelbo": report.metrics["val/nelbo"]}
+        summary = {
+            "final/epochs": float(report.epoch),
+            "final/grad_evals": report.metrics["cost/grad_evals"],
+            "final/train_seconds": report.metrics["time/seconds"],
+            "final/val_nelbo": report.metrics["val/nelbo"],
+        }
         return End("pruned", report.step, time.time(), metrics=summary)
 
     def _tell(self, search: CellSearch, number: int, end: End) -> None:

@@ -48,7 +48,11 @@ class ShipperProcess:
         with (folder.path / "shipper.log").open("ab") as output:
             arguments = [sys.executable, "-m", "vaestudy.study.ship", str(folder.path), command]
             process = subprocess.Popen(
-                arguments, stdin=subprocess.PIPE, stdout=output, stderr=output, start_new_session=True,
+                arguments,
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
                 env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "OMP_NUM_THREADS": "1"},
             )
         shipper = cls(process)
@@ -103,9 +107,15 @@ def _patiently(folder: StudyFolder, command: str) -> Shipper | None:
     assert uri is not None
     while True:
         try:
-            return Shipper(study, study_hash(study), folder.path, uri, command=command,
-                           run_figures=analysis.run_figures if study.tracking.figures else _no_figures,
-                           study_files=_study_files)
+            return Shipper(
+                study,
+                study_hash(study),
+                folder.path,
+                uri,
+                command=command,
+                run_figures=analysis.run_figures if study.tracking.figures else _no_figures,
+                study_files=_study_files,
+            )
         except ServiceError as error:
             log.warning("%s", error)
             if _driver_is_done(LONGEST_WAIT):

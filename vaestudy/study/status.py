@@ -95,8 +95,15 @@ def _arm(study: Study, cell: str, method: str, ended: list[tuple[Run, End]], liv
     planned = len(searched) if joint else study.search.trials
     winners = max(len({run.trial for run in confirmed}), 1)
     return Arm(
-        cell, method, planned, outcomes.count("done"), sum(run.cell == cell for run in live),
-        outcomes.count("pruned"), outcomes.count("diverged"), outcomes.count("failed"),
+        cell,
+        method,
+        planned,
+        outcomes.count("done"),
+        sum(run.cell == cell for run in live),
+        outcomes.count("pruned"),
+        outcomes.count("diverged"),
+        outcomes.count("failed"),
         min((end.metrics["final/val_nelbo"] for end in searched if end.outcome == "done"), default=None),
-        len(confirmed), study.confirm.seeds * winners,
+        len(confirmed),
+        study.confirm.seeds * winners,
     )

@@ -45,8 +45,10 @@ def tracking_uri(where: str, results: Path) -> str | None:
     if "://" not in where:
         return _checked(credential(where), f"credential {where!r}")
     if "@" in urlsplit(where).netloc:
-        raise UsageError("tracking.mlflow: an address with a password does not belong in a study file; "
-                         "put it into VAESTUDY_CREDENTIAL_<NAME> and write that name")
+        raise UsageError(
+            "tracking.mlflow: an address with a password does not belong in a study file; "
+            "put it into VAESTUDY_CREDENTIAL_<NAME> and write that name"
+        )
     return _checked(where, "tracking.mlflow")
 
 
@@ -103,10 +105,22 @@ def ui_command(uri: str, results: Path, port: int = 5000) -> list[str]:
     if not uri.startswith(SQLITE):
         return []
     return [
-        "env", *(f"{name}={value}" for name, value in QUIET.items()),
-        sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri,
-        "--artifacts-destination", (results.absolute() / "mlartifacts").as_uri(),
-        "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
+        "env",
+        *(f"{name}={value}" for name, value in QUIET.items()),
+        sys.executable,
+        "-m",
+        "mlflow",
+        "server",
+        "--backend-store-uri",
+        uri,
+        "--artifacts-destination",
+        (results.absolute() / "mlartifacts").as_uri(),
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--workers",
+        "1",
     ]
 
 
@@ -154,8 +168,10 @@ def _page(experiment_id: str, page: str) -> str:
 def _checked(address: str, place: str) -> str:
     parts = urlsplit(address)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UsageError(f"{place}: expected sqlite, none, http://HOST:PORT, or the name of a credential that holds "
-                         f"such an address; got an address of scheme {parts.scheme!r}")
+        raise UsageError(
+            f"{place}: expected sqlite, none, http://HOST:PORT, or the name of a credential that holds "
+            f"such an address; got an address of scheme {parts.scheme!r}"
+        )
     return address.rstrip("/")
 
 
@@ -163,8 +179,9 @@ def _make_folder(path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ServiceError(f"the MLflow store {path} cannot be created: {error.strerror}; "
-                           f"test it with: touch {path}") from error
+        raise ServiceError(
+            f"the MLflow store {path} cannot be created: {error.strerror}; test it with: touch {path}"
+        ) from error
 
 
 @contextmanager

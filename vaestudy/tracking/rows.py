@@ -29,7 +29,11 @@ SUMMARY_DECIMALS = 4
 """The table's columns are narrow; the exact values are in the spool."""
 
 _STATUS: Mapping[str, Status] = {
-    "done": "FINISHED", "pruned": "KILLED", "cancelled": "KILLED", "diverged": "FAILED", "failed": "FAILED",
+    "done": "FINISHED",
+    "pruned": "KILLED",
+    "cancelled": "KILLED",
+    "diverged": "FAILED",
+    "failed": "FAILED",
 }
 
 
@@ -81,8 +85,14 @@ def tags(record: RunRecord) -> dict[str, str]:
     """What a run is and how it stands, for MLflow's filters."""
     run, end = record.run, record.end
     known = {
-        "role": "trial", "uid": run.uid, "stage": run.stage, "trial": f"{run.trial:03d}", "cell": run.cell,
-        "workload": run.workload, "attempt": str(record.attempt), "outcome": end.outcome if end else RUNNING,
+        "role": "trial",
+        "uid": run.uid,
+        "stage": run.stage,
+        "trial": f"{run.trial:03d}",
+        "cell": run.cell,
+        "workload": run.workload,
+        "attempt": str(record.attempt),
+        "outcome": end.outcome if end else RUNNING,
     }
     if end:
         known["failure"] = end.failure
@@ -113,9 +123,13 @@ def best(study: Study, records: Iterable[RunRecord]) -> set[str]:
 
 def _winner(cell: Iterable[RunRecord], budget: int) -> int | None:
     scores = [
-        (record.end.metrics["final/val_nelbo"], record.run.trial) for record in cell
-        if record.run.stage == "search" and record.run.trial < budget
-        and record.end and record.end.outcome == "done" and "final/val_nelbo" in record.end.metrics
+        (record.end.metrics["final/val_nelbo"], record.run.trial)
+        for record in cell
+        if record.run.stage == "search"
+        and record.run.trial < budget
+        and record.end
+        and record.end.outcome == "done"
+        and "final/val_nelbo" in record.end.metrics
     ]
     return min(scores)[1] if scores else None
 

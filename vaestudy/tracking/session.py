@@ -63,7 +63,8 @@ class Session:
         self._data = {name: rows.data_set(workload) for name, workload in subject.study.workloads.items()}
         self._store = connect(uri)
         self.experiment_id = self._store.experiment(
-            subject.study.name, subject.study_hash, _experiment_tags(subject.study))
+            subject.study.name, subject.study_hash, _experiment_tags(subject.study)
+        )
         found = self._store.runs(self.experiment_id)
         self.runs = {uid: _shipped(run) for uid, run in found.items()}
         self._metrics: set[str] = set().union(*(run.metrics for run in found.values()))
@@ -155,8 +156,12 @@ class Session:
     def _begun(self, record: RunRecord) -> Shipped:
         uid = record.run.uid
         if uid not in self.runs:
-            tags = {**self._source, **rows.tags(record), "mlflow.parentRunId": self.study_run.run_id,
-                    "outcome": rows.RUNNING}
+            tags = {
+                **self._source,
+                **rows.tags(record),
+                "mlflow.parentRunId": self.study_run.run_id,
+                "outcome": rows.RUNNING,
+            }
             started = rows.milliseconds(record.started)
             self.runs[uid] = Shipped(self._store.create_run(self.experiment_id, record.run.name, tags, started))
         if self.runs[uid].deleted:

@@ -32,8 +32,15 @@ class Shipper:
     """
 
     def __init__(
-        self, study: Study, study_hash: str, folder: Path, uri: str, *, command: str,
-        run_figures: RunFigures, study_files: StudyFiles,
+        self,
+        study: Study,
+        study_hash: str,
+        folder: Path,
+        uri: str,
+        *,
+        command: str,
+        run_figures: RunFigures,
+        study_files: StudyFiles,
     ):
         """
         Args:
@@ -75,8 +82,11 @@ class Shipper:
         """
         self.ship()
         with self._conversation() as session:
-            records = [read_run(self._folder, uid) for uid in run_uids(self._folder)
-                       if uid in session.runs and uid not in self.problems]
+            records = [
+                read_run(self._folder, uid)
+                for uid in run_uids(self._folder)
+                if uid in session.runs and uid not in self.problems
+            ]
             for record in records:
                 if record.end is None:
                     session.interrupt(record)
@@ -125,7 +135,8 @@ class Shipper:
 
     def _write_places(self, session: Session) -> None:
         places = {
-            "experiment_id": session.experiment_id, "study_run": session.study_run.run_id,
+            "experiment_id": session.experiment_id,
+            "study_run": session.study_run.run_id,
             "runs": {uid: asdict(shipped) for uid, shipped in session.runs.items()},
         }
         write_atomically(self._folder / "shipped.json", json.dumps(places, indent=1))

@@ -38,7 +38,11 @@ PAGE = 1000
 
 OLDEST_FIRST = ["attributes.start_time ASC", "attributes.run_id ASC"]
 REFUSALS = (
-    "INVALID_PARAMETER_VALUE", "INVALID_STATE", "RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS", "BAD_REQUEST",
+    "INVALID_PARAMETER_VALUE",
+    "INVALID_STATE",
+    "RESOURCE_DOES_NOT_EXIST",
+    "RESOURCE_ALREADY_EXISTS",
+    "BAD_REQUEST",
 )
 
 T = TypeVar("T")
@@ -70,12 +74,13 @@ class Store:
             with self._translated():
                 found = self._client.get_experiment_by_name(candidate)
                 if found is None:
-                    return self._client.create_experiment(
-                        candidate, self._artifacts(), {**tags, HASH_TAG: study_hash})
+                    return self._client.create_experiment(candidate, self._artifacts(), {**tags, HASH_TAG: study_hash})
             if _is_ours(found, study_hash):
                 return str(found.experiment_id)
-        raise ServiceError(f"the experiment {candidate!r} at {self._uri} was deleted; restore it there, "
-                           "or remove it for good with: mlflow gc")
+        raise ServiceError(
+            f"the experiment {candidate!r} at {self._uri} was deleted; restore it there, "
+            "or remove it for good with: mlflow gc"
+        )
 
     def tag_experiment(self, experiment_id: str, tags: Mapping[str, str]) -> None:
         """Sets tags of an experiment."""
@@ -108,8 +113,12 @@ class Store:
         return str(run.info.run_id)
 
     def log(
-        self, run_id: str, rows: Sequence[Row] = (), params: Mapping[str, str] | None = None,
-        tags: Mapping[str, str] | None = None, model: Model | None = None,
+        self,
+        run_id: str,
+        rows: Sequence[Row] = (),
+        params: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+        model: Model | None = None,
     ) -> None:
         """Sends rows, parameters and tags in as few calls as MLflow allows; a step's rows go in one transaction."""
         metrics = [[_metric(row, model) for row in piece] for piece in _whole_steps(rows)]
@@ -139,8 +148,13 @@ class Store:
         """The id of a run's entry on the Models page, without weights, made if there is none."""
         with self._translated():
             found = self._client.search_logged_models([experiment_id], f"source_run_id = '{run_id}'", max_results=1)
-            model = found[0] if found else self._client.create_logged_model(
-                experiment_id, name, run_id, {MLFLOW_MODEL_IS_EXTERNAL: "true"}, dict(params), "vae")
+            model = (
+                found[0]
+                if found
+                else self._client.create_logged_model(
+                    experiment_id, name, run_id, {MLFLOW_MODEL_IS_EXTERNAL: "true"}, dict(params), "vae"
+                )
+            )
             if model.status != LoggedModelStatus.READY:
                 self._client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
         return str(model.model_id)
@@ -192,8 +206,10 @@ class Store:
             path = store_file(self._uri)
             return f"the MLflow store {path} cannot be used: {_first_line(error)}; test it with: sqlite3 {path} .tables"
         if code in ("UNAUTHENTICATED", "PERMISSION_DENIED"):
-            return (f"MLflow at {self._uri} refuses us: {_first_line(error)}; check the login in the credential, "
-                    f"and test it with: curl -u USER {self._uri}/api/2.0/mlflow/experiments/search?max_results=1")
+            return (
+                f"MLflow at {self._uri} refuses us: {_first_line(error)}; check the login in the credential, "
+                f"and test it with: curl -u USER {self._uri}/api/2.0/mlflow/experiments/search?max_results=1"
+            )
         return f"MLflow at {self._uri} does not answer: {_first_line(error)}; test it with: curl {self._uri}/health"
 
 
@@ -203,8 +219,12 @@ def _is_ours(experiment: Experiment, study_hash: str) -> bool:
 
 def _stored(run: MlflowRun) -> StoredRun:
     return StoredRun(
-        run.info.run_id, run.info.status, run.info.lifecycle_stage != "active",
-        int(run.data.metrics.get(PROGRESS, -1)), run.data.tags, frozenset(run.data.metrics),
+        run.info.run_id,
+        run.info.status,
+        run.info.lifecycle_stage != "active",
+        int(run.data.metrics.get(PROGRESS, -1)),
+        run.data.tags,
+        frozenset(run.data.metrics),
     )
 
 

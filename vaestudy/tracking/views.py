@@ -112,27 +112,49 @@ def _search(study: Study, only: str, metrics: Sequence[str]) -> State:
         _chart("PARALLEL", "all", "search", selectedParams=axes, selectedMetrics=[target], showAllRuns=False),
         _chart("SCATTER", "rate", "rate", **scatter_axes),
     ]
-    page = _page("tags.stage = 'search' and tags.outcome = 'done'" + only, target,
-                 [_metric(target), *(_param(name) for name in _searched(study))])
+    page = _page(
+        "tags.stage = 'search' and tags.outcome = 'done'" + only,
+        target,
+        [_metric(target), *(_param(name) for name in _searched(study))],
+    )
     sections = [Section("search", "What was searched", 1), Section("rate", "Learning rate", 2)]
     return page | _charts(sections, charts, metrics)
 
 
 def _page(search: str, order: str, columns: Sequence[str]) -> State:
     return {
-        "searchFilter": search, "orderByKey": _metric(order), "orderByAsc": True, "startTime": "ALL",
-        "lifecycleFilter": "Active", "datasetsFilter": [], "modelVersionFilter": "All Runs",
-        "selectedColumns": list(columns), "columnOrder": list(columns), "columnWidths": dict.fromkeys(columns, 150),
-        "runsExpanded": {}, "runsPinned": [], "runsHidden": [], "runsHiddenMode": "SHOWALL", "viewMaximized": False,
-        "runListHidden": False, "isAccordionReordered": False, "useGroupedValuesInCharts": True,
-        "hideEmptyCharts": True, "groupBy": None, "groupsExpanded": {}, "autoRefreshEnabled": True,
+        "searchFilter": search,
+        "orderByKey": _metric(order),
+        "orderByAsc": True,
+        "startTime": "ALL",
+        "lifecycleFilter": "Active",
+        "datasetsFilter": [],
+        "modelVersionFilter": "All Runs",
+        "selectedColumns": list(columns),
+        "columnOrder": list(columns),
+        "columnWidths": dict.fromkeys(columns, 150),
+        "runsExpanded": {},
+        "runsPinned": [],
+        "runsHidden": [],
+        "runsHiddenMode": "SHOWALL",
+        "viewMaximized": False,
+        "runListHidden": False,
+        "isAccordionReordered": False,
+        "useGroupedValuesInCharts": True,
+        "hideEmptyCharts": True,
+        "groupBy": None,
+        "groupsExpanded": {},
+        "autoRefreshEnabled": True,
     }
 
 
 def _charts(sections: Sequence[Section], charts: Sequence[Chart], metrics: Sequence[str]) -> State:
     shown = {chart.get("metricKey") for chart in charts}
-    hidden = [_chart("BAR", name, sections[-1].uuid, metricKey=name, deleted=True, isGenerated=True)
-              for name in metrics if name not in shown]
+    hidden = [
+        _chart("BAR", name, sections[-1].uuid, metricKey=name, deleted=True, isGenerated=True)
+        for name in metrics
+        if name not in shown
+    ]
     opened = [{**asdict(section), "display": True, "isReordered": True} for section in sections]
     return {"compareRunCharts": [*charts, *hidden], "compareRunSections": opened, "isAccordionReordered": True}
 
@@ -143,8 +165,16 @@ def _chart(kind: str, uuid: str, section: str, **options: Any) -> Chart:
 
 
 def _line(uuid: str, metric: str, **options: Any) -> Chart:
-    line = _chart("LINE", uuid, "curves", metricKey=metric, selectedMetricKeys=[metric], lineSmoothness=0,
-                  xAxisKey="step", useGlobalXaxisKey=False)
+    line = _chart(
+        "LINE",
+        uuid,
+        "curves",
+        metricKey=metric,
+        selectedMetricKeys=[metric],
+        lineSmoothness=0,
+        xAxisKey="step",
+        useGlobalXaxisKey=False,
+    )
     return line | options
 
 
