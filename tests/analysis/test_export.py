@@ -87,7 +87,7 @@ def test_the_page_is_whole_in_one_file(exported: Path) -> None:
     page.feed((exported / "report.html").read_text())
     assert len(page.sources) == 4
     assert all(source.startswith("data:image/png;base64,") for source in page.sources)
-    assert page.rows == 2 * (1 + 3)
+    assert page.rows == (1 + 3) + 3 + (1 + 3)               # comparison, best settings, search trials
 
 
 def test_text_of_the_study_is_escaped_in_the_page(tmp_path: Path) -> None:
@@ -116,10 +116,10 @@ def test_an_unknown_format_is_refused_before_anything_is_written(two_groups: Bui
     assert not (tmp_path / "out").exists()
 
 
-def test_a_place_that_cannot_be_written_is_named(two_groups: Builder, tmp_path: Path) -> None:
+def test_a_place_that_cannot_be_written_is_named(small: Builder, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DiskError, match="file"):
-        export(two_groups.folder, ["csv"], tmp_path / "file")
+        export(small.folder, ["csv"], tmp_path / "file")
 
 
 def test_a_damaged_spool_is_named(small: Builder) -> None:

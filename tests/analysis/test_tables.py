@@ -9,7 +9,7 @@ from tests.analysis.values import around
 from tests.made_up import Builder, study
 from vaestudy.analysis import report
 from vaestudy.analysis.statistics import Interval
-from vaestudy.analysis.tables import estimate, rate, setting
+from vaestudy.analysis.tables import count, estimate, rate, setting
 
 NAN = math.nan
 
@@ -35,6 +35,14 @@ def test_rates_are_whole_percents(interval: Interval, expected: str) -> None:
 ])
 def test_settings_have_three_digits_and_decays_three_of_their_distance_to_one(value: object, expected: str) -> None:
     assert setting(value) == expected
+
+
+@pytest.mark.parametrize(("number", "expected"), [
+    (0, "0"), (4320, "4320"), (9999, "9999"), (10_000, "10.0k"), (54_321, "54.3k"), (543_210, "543k"),
+    (999_600, "1.00M"), (1_234_567, "1.23M"), (3.01e10, "30.1G"),
+])
+def test_large_counts_have_three_digits(number: float, expected: str) -> None:
+    assert count(number) == expected
 
 
 def test_the_report_shows_what_the_terminal_prints(two_groups: Builder) -> None:

@@ -16,8 +16,9 @@ MARKERS = "osD^vPX*"
 
 
 def look(index: int) -> tuple[str, str]:
-    """The colour and marker of the method with this index, the same in every figure."""
-    return OKABE_ITO[index % len(OKABE_ITO)], MARKERS[index % len(MARKERS)]
+    """The colour and marker of the method with this index, the same in every figure; no pair twice among 64."""
+    lap, place = divmod(index, len(OKABE_ITO))
+    return OKABE_ITO[place], MARKERS[(place + lap) % len(MARKERS)]
 
 
 def sheet(width: float, height: float) -> Figure:

@@ -16,8 +16,9 @@ from vaestudy.records import OUTCOMES
 
 DASH = "–"
 NOTES = (
-    "Means are over the confirmation seeds that neither diverged nor collapsed; the rates beside them count the rest.",
+    "Means are over the confirmation seeds that neither diverged nor collapsed: so many of so many, under seeds.",
     "± is half a 95 % interval (Student's t over seeds; differences are paired by seed); rates: Clopper-Pearson, 95 %.",
+    "Detectable: the smallest difference that the common seeds would find with 80 % power.",
     "In bold: the lowest mean NLL, and every other that its seeds cannot tell apart from it.",
     "Judged at beta = 1 without free bits; winners chosen by validation ELBO at the cap, test data opened afterwards.",
 )
@@ -76,9 +77,9 @@ def headers(comparison: Comparison) -> dict[str, str]:
     return {
         "workload": "workload", "budget": "trials", "method": "method",
         "nll": f"test NLL ↓\n[nats, IWAE-{comparison.iwae_samples}]", "nelbo": "test −ELBO ↓\n[nats]",
-        "seeds": "seeds\nin means", "difference": f"ΔNLL to\n{comparison.baseline} [nats]",
-        "detectable": "detectable\n[nats]", "collapsed": "collapsed\n[95 %]", "diverged": "diverged\n[95 %]",
-        "search": "failed in\nsearch", "cost": "gradient evals\nsearch + confirm", "setting": "best setting",
+        "seeds": "seeds", "difference": f"ΔNLL to {comparison.baseline}\n[nats] (detectable)",
+        "collapsed": "collapsed\n[95 %]", "diverged": "diverged\n[95 %]",
+        "search": "failed in\nsearch", "cost": "gradient evals\nsearch+confirm", "setting": "best setting",
         **{f"trials_{outcome}": outcome for outcome in OUTCOMES},
     }
 
@@ -107,10 +108,9 @@ def _display(row: Row) -> dict[str, str]:
     return {
         "workload": row.workload, "budget": str(row.budget), "method": row.method,
         "nll": estimate(row.nll), "nelbo": estimate(row.nelbo), "seeds": f"{row.nll.n}/{row.seeds}",
-        "difference": "baseline" if row.difference is None else estimate(row.difference, signed=True),
-        "detectable": DASH if math.isnan(row.detectable) else f"{row.detectable:.2f}",
+        "difference": _difference(row),
         **{kind: rate(row.confirm_failures[kind]) for kind in reversed(FAILURES)},
-        "search": f"{row.failed_trials}/{ended}", "cost": f"{row.grad_evals[0]:,.0f} + {row.grad_evals[1]:,.0f}",
+        "search": f"{row.failed_trials}/{ended}", "cost": f"{count(row.grad_evals[0])}+{count(row.grad_evals[1])}",
         "setting": _settings(row),
     }
 
@@ -146,6 +146,21 @@ def estimate(interval: Interval, signed: bool = False) -> str:
         return DASH
     centre = f"{interval.estimate:+.2f}" if signed else f"{interval.estimate:.2f}"
     return centre if math.isnan(interval.low) else f"{centre} ± {interval.half_width:.2f}"
+
+
+def _difference(row: Row) -> str:
+    if row.difference is None:
+        return "baseline"
+    detectable = "" if math.isnan(row.detectable) else f" ({row.detectable:.2f})"
+    return estimate(row.difference, signed=True) + detectable
+
+
+def count(number: float) -> str:
+    """``4320`` or, from ten thousand on, three digits: ``54.3k``, ``1.2M``, ``30.1G``."""
+    if number < 10_000:
+        return f"{number:.0f}"
+    scale, unit = next(((s, u) for s, u in ((1e9, "G"), (1e6, "M")) if number >= 0.9995 * s), (1e3, "k"))
+    return f"{number / scale:.{max(0, 2 - int(math.log10(number / scale)))}f}{unit}"
 
 
 def rate(interval: Interval) -> str:
