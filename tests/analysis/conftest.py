@@ -22,7 +22,9 @@ def two_groups(tmp_path_factory: pytest.TempPathFactory) -> Builder:
     """
     builder = Builder(tmp_path_factory.mktemp("two_groups"), study(("sgd", "momentum", "adam"), trials=2, seeds=10))
     for method, values in {
-        "sgd": [*around(28.80, 6), *[52.9] * 4], "momentum": [52.9] * 10, "adam": around(27.83, 10),
+        "sgd": [*around(28.80, 6), *[52.9] * 4],
+        "momentum": [52.9] * 10,
+        "adam": around(27.83, 10),
     }.items():
         builder.search(method, [values[0], None])
         builder.confirm(method, 0, values)

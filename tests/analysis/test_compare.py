@@ -59,8 +59,10 @@ def test_nobody_wins_where_the_interval_of_the_difference_reaches_zero(small: Bu
         noise = [0.4, -0.4, 0.1, -0.1, 0.0] if method == "sgd" else [-0.4, 0.4, -0.1, 0.1, 0.0]
         small.confirm(method, 0, [centre + value for value in noise])
     comparison = compared(small)
-    assert "sgd has the lowest mean test NLL, 28.00 nats per image, but cannot be told apart from adam at 5 seeds." in (
-        comparison.answers[0])
+    assert (
+        "sgd has the lowest mean test NLL, 28.00 nats per image, but cannot be told apart from adam at 5 seeds."
+        in (comparison.answers[0])
+    )
     assert leaders(comparison) == {"sgd", "adam"}
 
 
@@ -69,8 +71,10 @@ def test_a_difference_that_all_seeds_show_has_a_winner(small: Builder) -> None:
         small.search(method, [centre])
         small.confirm(method, 0, around(centre, 5))
     comparison = compared(small)
-    assert "adam has the lowest mean test NLL, 28.00 nats per image, ahead of every other method." in (
-        comparison.answers[0])
+    assert (
+        "adam has the lowest mean test NLL, 28.00 nats per image, ahead of every other method."
+        in (comparison.answers[0])
+    )
     assert leaders(comparison) == {"adam"}
 
 
@@ -134,12 +138,20 @@ def test_the_best_setting_has_the_searched_keys_alone(two_groups: Builder) -> No
 
 def test_every_workload_is_compared_on_its_own(tmp_path: Path) -> None:
     small = Builder(tmp_path, study(workloads=("mnist", "fashion")))
-    for workload, method, centre in [("mnist", "sgd", 28.0), ("mnist", "adam", 29.0), ("fashion", "sgd", 24.0),
-                                     ("fashion", "adam", 23.0)]:
+    for workload, method, centre in [
+        ("mnist", "sgd", 28.0),
+        ("mnist", "adam", 29.0),
+        ("fashion", "sgd", 24.0),
+        ("fashion", "adam", 23.0),
+    ]:
         small.search(method, [centre], workload=workload)
         small.confirm(method, 0, around(centre, 3), workload=workload)
     assert [(r.workload, r.method) for r in compared(small).rows] == [
-        ("mnist", "sgd"), ("mnist", "adam"), ("fashion", "adam"), ("fashion", "sgd")]
+        ("mnist", "sgd"),
+        ("mnist", "adam"),
+        ("fashion", "adam"),
+        ("fashion", "sgd"),
+    ]
 
 
 def test_a_study_without_any_run_has_no_answer_yet(small: Builder) -> None:

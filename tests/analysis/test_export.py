@@ -31,8 +31,18 @@ def test_a_second_export_has_the_same_bytes(two_groups: Builder, exported: Path,
 
 def test_every_format_has_its_files(exported: Path) -> None:
     names = {path.name for path in exported.iterdir()}
-    assert names >= {"comparison.csv", "curves.csv", "runs.csv", "comparison.parquet", "metrics.parquet",
-                     "comparison.md", "comparison.tex", "report.html", "comparison.png", "comparison.svg"}
+    assert names >= {
+        "comparison.csv",
+        "curves.csv",
+        "runs.csv",
+        "comparison.parquet",
+        "metrics.parquet",
+        "comparison.md",
+        "comparison.tex",
+        "report.html",
+        "comparison.png",
+        "comparison.svg",
+    }
 
 
 def test_only_the_wanted_tables_are_written(two_groups: Builder, tmp_path: Path) -> None:
@@ -67,7 +77,7 @@ def test_latex_is_a_booktabs_table_with_the_leader_in_bold(exported: Path) -> No
     assert body[0].startswith(r"\textbf{adam} & \textbf{27.83 $\pm$ ")
     assert r"40 \% [12, 74]" in body[1]
     assert text.count("{") == text.count("}")
-    assert r"\\[" not in text                       # LaTeX would read it as a length
+    assert r"\\[" not in text  # LaTeX would read it as a length
     assert text.isascii()
 
 
@@ -87,7 +97,7 @@ def test_the_page_is_whole_in_one_file(exported: Path) -> None:
     page.feed((exported / "report.html").read_text())
     assert len(page.sources) == 4
     assert all(source.startswith("data:image/png;base64,") for source in page.sources)
-    assert page.rows == (1 + 3) + 3 + (1 + 3)               # comparison, best settings, search trials
+    assert page.rows == (1 + 3) + 3 + (1 + 3)  # comparison, best settings, search trials
 
 
 def test_text_of_the_study_is_escaped_in_the_page(tmp_path: Path) -> None:

@@ -49,8 +49,11 @@ def test_a_trivial_model_far_off_is_named_at_the_edge(small: Builder) -> None:
 
 def test_every_axis_that_has_a_unit_says_it(records: Records) -> None:
     labels = [
-        label for figure in study_figures(records, compare(records)).values() for axes in figure.axes
-        for label in (axes.get_xlabel(), axes.get_ylabel()) if "ELBO" in label or "NLL" in label
+        label
+        for figure in study_figures(records, compare(records)).values()
+        for axes in figure.axes
+        for label in (axes.get_xlabel(), axes.get_ylabel())
+        if "ELBO" in label or "NLL" in label
     ]
     assert labels and all("[nats per image]" in label for label in labels)
 
@@ -69,9 +72,13 @@ def test_a_diverged_seed_does_not_stop_the_learning_curves(small: Builder) -> No
     assert axes.get_ylim()[1] < 100
 
 
-@pytest.mark.parametrize(("sampler", "title", "first"), [
-    ("random", "expected best of n trials", 30.0), ("tpe", "best of the first n trials", 31.0),
-])
+@pytest.mark.parametrize(
+    ("sampler", "title", "first"),
+    [
+        ("random", "expected best of n trials", 30.0),
+        ("tpe", "best of the first n trials", 31.0),
+    ],
+)
 def test_the_best_of_n_is_expected_only_of_independent_trials(
     sampler: str, title: str, first: float, tmp_path: Path
 ) -> None:

@@ -52,9 +52,15 @@ def test_the_interval_of_a_mean_covers_the_truth_in_95_of_100_samples() -> None:
     assert np.mean(covered) == pytest.approx(0.95, abs=0.018)  # three standard errors
 
 
-@pytest.mark.parametrize(("count", "n", "low", "high"), [
-    (4, 10, 0.1216, 0.7376), (0, 10, 0.0, 0.3085), (10, 10, 0.6915, 1.0), (5, 100, 0.0164, 0.1128),
-])
+@pytest.mark.parametrize(
+    ("count", "n", "low", "high"),
+    [
+        (4, 10, 0.1216, 0.7376),
+        (0, 10, 0.0, 0.3085),
+        (10, 10, 0.6915, 1.0),
+        (5, 100, 0.0164, 0.1128),
+    ],
+)
 def test_rates_have_the_published_clopper_pearson_intervals(count: int, n: int, low: float, high: float) -> None:
     found = rate_interval(count, n)
     assert (found.low, found.high) == pytest.approx((low, high), abs=5e-5)
@@ -133,12 +139,15 @@ def test_no_trials_have_no_best() -> None:
     assert len(expected_best([])) == 0
 
 
-@pytest.mark.parametrize(("values", "expected"), [
-    ([28.8, 28.7, 28.9, 28.8, 28.8, 28.75, 52.9, 52.9, 52.9, 52.9], True),
-    ([52.93, 52.92, 52.93, 52.94], False),
-    ([27.8, 27.9, 28.0, 28.1, 28.2, 28.3], False),
-    ([27.8, 27.9, 27.85, 27.8, 52.9], False),                              # one outlier is no group
-])
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([28.8, 28.7, 28.9, 28.8, 28.8, 28.75, 52.9, 52.9, 52.9, 52.9], True),
+        ([52.93, 52.92, 52.93, 52.94], False),
+        ([27.8, 27.9, 28.0, 28.1, 28.2, 28.3], False),
+        ([27.8, 27.9, 27.85, 27.8, 52.9], False),  # one outlier is no group
+    ],
+)
 def test_two_groups_are_seen_where_there_are_two(values: list[float], expected: bool) -> None:
     assert is_bimodal(values) is expected
 

@@ -14,33 +14,64 @@ from vaestudy.analysis.tables import count, estimate, rate, setting
 NAN = math.nan
 
 
-@pytest.mark.parametrize(("interval", "expected"), [
-    (Interval(27.834, 27.781, 27.887, 10), "27.83 ± 0.05"), (Interval(27.834, NAN, NAN, 1), "27.83"),
-    (Interval(NAN, NAN, NAN, 0), "–"),
-])
+@pytest.mark.parametrize(
+    ("interval", "expected"),
+    [
+        (Interval(27.834, 27.781, 27.887, 10), "27.83 ± 0.05"),
+        (Interval(27.834, NAN, NAN, 1), "27.83"),
+        (Interval(NAN, NAN, NAN, 0), "–"),
+    ],
+)
 def test_estimates_have_two_decimals_and_an_interval_where_there_is_one(interval: Interval, expected: str) -> None:
     assert estimate(interval) == expected
 
 
-@pytest.mark.parametrize(("interval", "expected"), [
-    (Interval(0.4, 0.1216, 0.7376, 10), "40 % [12, 74]"), (Interval(NAN, NAN, NAN, 0), "–"),
-])
+@pytest.mark.parametrize(
+    ("interval", "expected"),
+    [
+        (Interval(0.4, 0.1216, 0.7376, 10), "40 % [12, 74]"),
+        (Interval(NAN, NAN, NAN, 0), "–"),
+    ],
+)
 def test_rates_are_whole_percents(interval: Interval, expected: str) -> None:
     assert rate(interval) == expected
 
 
-@pytest.mark.parametrize(("value", "expected"), [
-    (0.000123456, "0.000123"), (12345.6, "1.23e+04"), (0.0, "0"), (1.0, "1"), (7, "7"), ("cosine", "cosine"),
-    (True, "True"), (0.99974, "0.99974"), (0.9997, "0.9997"), (0.95, "0.95"), (0.912345, "0.9123"), (0.5, "0.5"),
-])
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (0.000123456, "0.000123"),
+        (12345.6, "1.23e+04"),
+        (0.0, "0"),
+        (1.0, "1"),
+        (7, "7"),
+        ("cosine", "cosine"),
+        (True, "True"),
+        (0.99974, "0.99974"),
+        (0.9997, "0.9997"),
+        (0.95, "0.95"),
+        (0.912345, "0.9123"),
+        (0.5, "0.5"),
+    ],
+)
 def test_settings_have_three_digits_and_decays_three_of_their_distance_to_one(value: object, expected: str) -> None:
     assert setting(value) == expected
 
 
-@pytest.mark.parametrize(("number", "expected"), [
-    (0, "0"), (4320, "4320"), (9999, "9999"), (10_000, "10.0k"), (54_321, "54.3k"), (543_210, "543k"),
-    (999_600, "1.00M"), (1_234_567, "1.23M"), (3.01e10, "30.1G"),
-])
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        (0, "0"),
+        (4320, "4320"),
+        (9999, "9999"),
+        (10_000, "10.0k"),
+        (54_321, "54.3k"),
+        (543_210, "543k"),
+        (999_600, "1.00M"),
+        (1_234_567, "1.23M"),
+        (3.01e10, "30.1G"),
+    ],
+)
 def test_large_counts_have_three_digits(number: float, expected: str) -> None:
     assert count(number) == expected
 

@@ -152,8 +152,14 @@ def _row(records: Records, workload: str, budget: int, method: str, baseline: st
     theirs = by_seed(sound(confirmed(records, workload, baseline, budget)[1]), HEADLINE)
     own = method == baseline
     return Row(
-        workload, budget, method, chosen, len(runs), scores,
-        nll=mean_interval(list(scores.values())), nelbo=mean_interval(list(nelbos.values())),
+        workload,
+        budget,
+        method,
+        chosen,
+        len(runs),
+        scores,
+        nll=mean_interval(list(scores.values())),
+        nelbo=mean_interval(list(nelbos.values())),
         confirm_failures=_failures(runs),
         search_failures=_failures(search[search["outcome"].isin(["done", "pruned", "diverged"])]),
         difference=None if own else paired_difference(scores, theirs),

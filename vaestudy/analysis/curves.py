@@ -17,9 +17,11 @@ def curves(records: Records) -> pd.DataFrame:
         One row an evaluation that all of a method's seeds have; the columns are ``COLUMNS``.
     """
     parts = [
-        _summary(seed_curves(records, sound(confirmed(records, workload, method, records.budgets[-1])[1])))
-        .assign(workload=workload, method=method)
-        for workload in records.study["workloads"] for method in records.methods
+        _summary(seed_curves(records, sound(confirmed(records, workload, method, records.budgets[-1])[1]))).assign(
+            workload=workload, method=method
+        )
+        for workload in records.study["workloads"]
+        for method in records.methods
     ]
     filled = [part for part in parts if len(part)]
     return pd.concat(filled, ignore_index=True)[COLUMNS] if filled else pd.DataFrame(columns=COLUMNS)
@@ -38,7 +40,12 @@ def seed_curves(records: Records, runs: pd.DataFrame) -> pd.DataFrame:
 
 def _summary(found: pd.DataFrame) -> pd.DataFrame:
     whole = found.dropna()
-    return pd.DataFrame({
-        "grad_evals": whole.index, "mean_nats": whole.mean(axis=1).to_numpy(), "low_nats": whole.min(axis=1).to_numpy(),
-        "high_nats": whole.max(axis=1).to_numpy(), "seeds": whole.shape[1],
-    })
+    return pd.DataFrame(
+        {
+            "grad_evals": whole.index,
+            "mean_nats": whole.mean(axis=1).to_numpy(),
+            "low_nats": whole.min(axis=1).to_numpy(),
+            "high_nats": whole.max(axis=1).to_numpy(),
+            "seeds": whole.shape[1],
+        }
+    )

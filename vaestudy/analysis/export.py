@@ -70,8 +70,7 @@ def _markdown(shown: tables.Report) -> str:
     answers, notes = "\n\n".join(shown.answers), "\n".join(f"- {note}" for note in shown.notes)
     main = tables.markdown(shown.header, shown.rows, shown.best)
     search = tables.markdown(shown.search.header, shown.search.rows)
-    return (f"# {shown.title}\n\n{shown.question}\n\n{answers}\n\n{main}\n{notes}\n\n"
-            f"## {shown.search.title}\n\n{search}")
+    return f"# {shown.title}\n\n{shown.question}\n\n{answers}\n\n{main}\n{notes}\n\n## {shown.search.title}\n\n{search}"
 
 
 def _csv(frame: pd.DataFrame) -> bytes:
@@ -81,8 +80,7 @@ def _csv(frame: pd.DataFrame) -> bytes:
 def _uniform(runs: pd.DataFrame) -> pd.DataFrame:
     """The runs with every mixed column as text: Parquet columns have one type."""
     mixed = [
-        name for name in runs
-        if not pd.api.types.is_numeric_dtype(runs[name]) and runs[name].map(type).nunique() > 1
+        name for name in runs if not pd.api.types.is_numeric_dtype(runs[name]) and runs[name].map(type).nunique() > 1
     ]
     return runs.astype(dict.fromkeys(mixed, "string")) if mixed else runs
 

@@ -13,7 +13,18 @@ from vaestudy.errors import DataError
 from vaestudy.records import RunRecord, read_runs
 
 RUN_COLUMNS = [
-    "uid", "cell", "workload", "method", "stage", "trial", "seed", "attempt", "outcome", "failure", "step", "reason",
+    "uid",
+    "cell",
+    "workload",
+    "method",
+    "stage",
+    "trial",
+    "seed",
+    "attempt",
+    "outcome",
+    "failure",
+    "step",
+    "reason",
 ]
 METRIC_COLUMNS = ["uid", "attempt", "step", "epoch", "metric", "value"]
 
@@ -84,9 +95,18 @@ def _order(record: RunRecord) -> tuple[str, str, int, int]:
 def _run_row(record: RunRecord) -> dict[str, Any]:
     run, end = record.run, record.end
     row: dict[str, Any] = {
-        "uid": run.uid, "cell": run.cell, "workload": run.workload, "method": run.method, "stage": run.stage,
-        "trial": run.trial, "seed": run.seed, "attempt": record.attempt, "outcome": end.outcome if end else "open",
-        "failure": end.failure if end else "none", "step": end.step if end else 0, "reason": end.reason if end else "",
+        "uid": run.uid,
+        "cell": run.cell,
+        "workload": run.workload,
+        "method": run.method,
+        "stage": run.stage,
+        "trial": run.trial,
+        "seed": run.seed,
+        "attempt": record.attempt,
+        "outcome": end.outcome if end else "open",
+        "failure": end.failure if end else "none",
+        "step": end.step if end else 0,
+        "reason": end.reason if end else "",
     }
     settings = {f"setting.{key}": value for key, value in run.settings.items()}
     return {**row, **settings, **(end.metrics if end else {})}
@@ -95,7 +115,8 @@ def _run_row(record: RunRecord) -> dict[str, Any]:
 def _metrics(records: list[RunRecord]) -> pd.DataFrame:
     rows = [
         (record.run.uid, record.attempt, report.step, report.epoch, name, float(value))
-        for record in records for report in record.reports
+        for record in records
+        for report in record.reports
         for name, value in (*report.metrics.items(), *_components(report.vectors))
     ]
     return pd.DataFrame(rows, columns=METRIC_COLUMNS)

@@ -58,8 +58,12 @@ def report(records: Records, comparison: Comparison) -> Report:
     titles = headers(comparison)
     header, rows = _shown(pd.DataFrame([_display(row) for row in comparison.rows]), titles)
     return Report(
-        title=records.study["name"], question=" ".join(records.study["description"].split()),
-        answers=comparison.answers, header=header, rows=rows, best=comparison.leading,
+        title=records.study["name"],
+        question=" ".join(records.study["description"].split()),
+        answers=comparison.answers,
+        header=header,
+        rows=rows,
+        best=comparison.leading,
         search=Table("Search trials", *_shown(pd.DataFrame([_display_search(row) for row in comparison.rows]), titles)),
         notes=(*NOTES, *warnings(comparison)),
     )
@@ -75,11 +79,18 @@ def _shown(cells: pd.DataFrame, titles: dict[str, str]) -> tuple[tuple[str, ...]
 def headers(comparison: Comparison) -> dict[str, str]:
     """Column titles with units and direction, broken in two lines where a terminal needs it."""
     return {
-        "workload": "workload", "budget": "trials", "method": "method",
-        "nll": f"test NLL ↓\n[nats, IWAE-{comparison.iwae_samples}]", "nelbo": "test −ELBO ↓\n[nats]",
-        "seeds": "seeds", "difference": f"ΔNLL to {comparison.baseline}\n[nats] (detectable)",
-        "collapsed": "collapsed\n[95 %]", "diverged": "diverged\n[95 %]",
-        "search": "failed in\nsearch", "cost": "gradient evals\nsearch+confirm", "setting": "best setting",
+        "workload": "workload",
+        "budget": "trials",
+        "method": "method",
+        "nll": f"test NLL ↓\n[nats, IWAE-{comparison.iwae_samples}]",
+        "nelbo": "test −ELBO ↓\n[nats]",
+        "seeds": "seeds",
+        "difference": f"ΔNLL to {comparison.baseline}\n[nats] (detectable)",
+        "collapsed": "collapsed\n[95 %]",
+        "diverged": "diverged\n[95 %]",
+        "search": "failed in\nsearch",
+        "cost": "gradient evals\nsearch+confirm",
+        "setting": "best setting",
         **{f"trials_{outcome}": outcome for outcome in OUTCOMES},
     }
 
@@ -98,26 +109,35 @@ def warnings(comparison: Comparison) -> tuple[str, ...]:
         if row.bimodal:
             found.append(f"{name}: the seeds fall into two groups; read its failure rates, not its mean alone.")
         if row.difference is not None and row.difference.low <= 0 <= row.difference.high:
-            found.append(f"{name}: not told apart from {comparison.baseline}; {row.difference.n} seeds would detect "
-                         f"{row.detectable:.2f} nats (80 % power).")
+            found.append(
+                f"{name}: not told apart from {comparison.baseline}; {row.difference.n} seeds would detect "
+                f"{row.detectable:.2f} nats (80 % power)."
+            )
     return tuple(found)
 
 
 def _display(row: Row) -> dict[str, str]:
     ended = next(iter(row.search_failures.values())).n
     return {
-        "workload": row.workload, "budget": str(row.budget), "method": row.method,
-        "nll": estimate(row.nll), "nelbo": estimate(row.nelbo), "seeds": f"{row.nll.n}/{row.seeds}",
+        "workload": row.workload,
+        "budget": str(row.budget),
+        "method": row.method,
+        "nll": estimate(row.nll),
+        "nelbo": estimate(row.nelbo),
+        "seeds": f"{row.nll.n}/{row.seeds}",
         "difference": _difference(row),
         **{kind: rate(row.confirm_failures[kind]) for kind in reversed(FAILURES)},
-        "search": f"{row.failed_trials}/{ended}", "cost": f"{count(row.grad_evals[0])}+{count(row.grad_evals[1])}",
+        "search": f"{row.failed_trials}/{ended}",
+        "cost": f"{count(row.grad_evals[0])}+{count(row.grad_evals[1])}",
         "setting": _settings(row),
     }
 
 
 def _display_search(row: Row) -> dict[str, str]:
     return {
-        "workload": row.workload, "budget": str(row.budget), "method": row.method,
+        "workload": row.workload,
+        "budget": str(row.budget),
+        "method": row.method,
         **{f"trials_{outcome}": str(row.trials.get(outcome, 0)) for outcome in OUTCOMES},
         **{kind: rate(row.search_failures[kind]) for kind in reversed(FAILURES)},
     }
@@ -129,14 +149,22 @@ def _numbers(row: Row) -> dict[str, Any]:
         return {name: made.estimate, f"{name}_low": made.low, f"{name}_high": made.high, f"{name}_n": made.n}
 
     return {
-        "workload": row.workload, "budget": row.budget, "method": row.method, "winner": row.winner, "seeds": row.seeds,
-        **spread("test_nll_nats", row.nll), **spread("test_nelbo_nats", row.nelbo),
-        **spread("difference_nats", row.difference), "detectable_nats": row.detectable,
+        "workload": row.workload,
+        "budget": row.budget,
+        "method": row.method,
+        "winner": row.winner,
+        "seeds": row.seeds,
+        **spread("test_nll_nats", row.nll),
+        **spread("test_nelbo_nats", row.nelbo),
+        **spread("difference_nats", row.difference),
+        "detectable_nats": row.detectable,
         **{k: v for kind in FAILURES for k, v in spread(f"confirm_{kind}", row.confirm_failures[kind]).items()},
         **{k: v for kind in FAILURES for k, v in spread(f"search_{kind}", row.search_failures[kind]).items()},
-        "search_grad_evals": row.grad_evals[0], "confirm_grad_evals": row.grad_evals[1],
+        "search_grad_evals": row.grad_evals[0],
+        "confirm_grad_evals": row.grad_evals[1],
         **{f"trials_{outcome}": row.trials.get(outcome, 0) for outcome in OUTCOMES},
-        "setting": _settings(row), "bimodal": row.bimodal,
+        "setting": _settings(row),
+        "bimodal": row.bimodal,
     }
 
 
@@ -186,6 +214,7 @@ def _settings(row: Row) -> str:
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]], best: frozenset[int] = frozenset()) -> str:
     """A Markdown table, the best rows' NLL in bold."""
+
     def line(values: Sequence[str]) -> str:
         return "| " + " | ".join(value.replace("|", "\\|") for value in values) + " |"
 
@@ -200,12 +229,26 @@ def latex(report: Report) -> str:
     header = report.header[:-1]
     notes = "; ".join(f"{row[methods]}: {row[-1]}" for row in report.rows)
     caption = " ".join([report.question, *report.answers, *report.notes])
-    return "\n".join([
-        r"% needs \usepackage{booktabs}", r"\begin{table*}", r"\centering", rf"\caption{{{escape(caption)}}}",
-        r"\scriptsize", r"\setlength{\tabcolsep}{3pt}", rf"\begin{{tabular}}{{{'l' * len(header)}}}", r"\toprule",
-        _latex_row([_stacked(name) for name in header]), r"\midrule", *_latex_body(header, report), r"\bottomrule",
-        r"\end{tabular}", rf"\par\smallskip\raggedright Best settings: {escape(notes)}.", r"\end{table*}", "",
-    ])
+    return "\n".join(
+        [
+            r"% needs \usepackage{booktabs}",
+            r"\begin{table*}",
+            r"\centering",
+            rf"\caption{{{escape(caption)}}}",
+            r"\scriptsize",
+            r"\setlength{\tabcolsep}{3pt}",
+            rf"\begin{{tabular}}{{{'l' * len(header)}}}",
+            r"\toprule",
+            _latex_row([_stacked(name) for name in header]),
+            r"\midrule",
+            *_latex_body(header, report),
+            r"\bottomrule",
+            r"\end{tabular}",
+            rf"\par\smallskip\raggedright Best settings: {escape(notes)}.",
+            r"\end{table*}",
+            "",
+        ]
+    )
 
 
 def _latex_body(header: Sequence[str], report: Report) -> list[str]:
@@ -223,9 +266,25 @@ def _stacked(title: str) -> str:
     return rf"\shortstack[l]{{{escape(title)}}}".replace("\n", r"\\{}")
 
 
-LATEX = {"\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}",
-         "±": r"$\pm$", "−": "$-$", "↓": r"$\downarrow$", "Δ": r"$\Delta$", "–": "--", "~": r"\textasciitilde{}",
-         "^": r"\textasciicircum{}", "<": "$<$", ">": "$>$"}
+LATEX = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "_": r"\_",
+    "#": r"\#",
+    "$": r"\$",
+    "{": r"\{",
+    "}": r"\}",
+    "±": r"$\pm$",
+    "−": "$-$",
+    "↓": r"$\downarrow$",
+    "Δ": r"$\Delta$",
+    "–": "--",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": "$<$",
+    ">": "$>$",
+}
 
 
 def escape(text: str) -> str:
