@@ -12,19 +12,35 @@ import torch
 from torch import Tensor
 
 from vaestudy.hyperparameters import Decay, NonNegative, Positive, schema
-from vaestudy.optimizers.base import GradFn, Hyperparameters, TensorState, WeightNoise, optimizers
+from vaestudy.optimizers.base import GradFn, Hyperparameters, TensorState, WeightNoise, apply, optimizers
 from vaestudy.params import Layout
 from vaestudy.registry import Source
 
-SHEN = Source("shen2024variational", "Shen, Yuesong and Daheim, Nico and Cong, Bai and Nickl, Peter and Marconi, Gian "
-              "Maria and Bazan, Clement and Yokota, Rio and Gurevych, Iryna and Cremers, Daniel and Khan, Mohammad "
-              "Emtiyaz and M{\\\"o}llenhoff, Thomas", "Variational Learning is Effective for Large Deep Networks", 2024,
-              "arXiv:2402.17641")
+SHEN = Source(
+    "shen2024variational",
+    "Shen, Yuesong and Daheim, Nico and Cong, Bai and Nickl, Peter and Marconi, Gian "
+    "Maria and Bazan, Clement and Yokota, Rio and Gurevych, Iryna and Cremers, Daniel and Khan, Mohammad "
+    'Emtiyaz and M{\\"o}llenhoff, Thomas',
+    "Variational Learning is Effective for Large Deep Networks",
+    2024,
+    "arXiv:2402.17641",
+)
 
 
 def update(
-    m: Tensor, g_hat: Tensor, noise: Tensor, g: Tensor, h: Tensor, t: Tensor, *, ess: Positive, lr: Positive = 0.1,
-    hess_init: Positive = 1.0, beta1: Decay = 0.9, beta2: Decay = 0.99999, weight_decay: NonNegative = 1e-4,
+    m: Tensor,
+    g_hat: Tensor,
+    noise: Tensor,
+    g: Tensor,
+    h: Tensor,
+    t: Tensor,
+    *,
+    ess: Positive,
+    lr: Positive = 0.1,
+    hess_init: Positive = 1.0,
+    beta1: Decay = 0.9,
+    beta2: Decay = 0.99999,
+    weight_decay: NonNegative = 1e-4,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Variational inference over the weights (IVON): a Gaussian posterior learned at about the cost of Adam.
 
@@ -38,6 +54,12 @@ def update(
     h = beta2 * h + (1 - beta2) * h_hat + correction / 2  # line 6
     g_bar = g / (1 - beta1**t)  # line 7
     return m - lr * (hess_init + delta) * (g_bar + delta * m) / (h + delta), g, h  # line 8
+
+
+def sample(m: Tensor, eps: Tensor, h: Tensor, *, ess: Positive, weight_decay: NonNegative) -> tuple[Tensor, Tensor]:
+    """A draw theta of the posterior, and theta - m, from standard normals ``eps``."""
+    noise = eps / torch.sqrt(ess * (h + weight_decay))  # line 2: sigma = 1 / sqrt(lambda (h + delta))
+    return m + noise, noise  # line 3
 
 
 class Ivon(TensorState):
@@ -56,9 +78,11 @@ class Ivon(TensorState):
         self, grad_fn: GradFn, params: Tensor, state: dict[str, Tensor], hparams: Hyperparameters, noise: WeightNoise
     ) -> tuple[Tensor, dict[str, Tensor], Tensor]:
         g, h, t = state["g"], state["h"], state["t"] + 1
-        sample = noise() / torch.sqrt(hparams["ess"] * (h + hparams["weight_decay"]))  # lines 2 and 3
-        g_hat, loss = grad_fn(params + sample)
-        params, g, h = update(params, g_hat, sample, g, h, t, **hparams)  # type: ignore[arg-type]  # [K, 1] each
+        theta, drawn = torch.empty_like(params), torch.empty_like(params)
+        width = {name: hparams[name] for name in ("ess", "weight_decay")}
+        apply(sample, [theta, drawn], [params, noise(), h], width)
+        g_hat, loss = grad_fn(theta)
+        apply(update, [params, g, h], [params, g_hat, drawn, g, h, t], hparams)
         return params, {"t": t, "g": g, "h": h}, loss
 
 

@@ -1,4 +1,4 @@
-"""The second door: any ``torch.optim.Optimizer`` whose step needs only gradients, K instances side by side.
+"""The second door: any ``torch.optim.Optimizer`` whose step needs only gradients and the loss, one per member.
 
 Each member has an instance of its own on named, shaped views of its row, so that methods which look at shapes, or sum
 over a parameter group, see one member only. Encoder and decoder are two parameter groups, for rates of their own.
@@ -10,17 +10,19 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import torch
 from torch import Tensor, nn
 
 from vaestudy.hyperparameters import Decay, Domain, Fraction, Hyperparameter, NonNegative, Positive, Schema
 from vaestudy.optimizers.base import GradFn, Hyperparameters, Row, WeightNoise, optimizers
-from vaestudy.params import PARTS, Layout
+from vaestudy.params import PARTS, Layout, Parameter
 from vaestudy.registry import Source
 
-LEFT_OUT = {"params", "foreach", "fused", "capturable", "differentiable", "maximize"}
+Instance = torch.optim.Optimizer
+
+LEFT_OUT = {"self", "params", "foreach", "fused", "capturable", "differentiable", "maximize"}
 """Arguments that say how to compute, not what; ``maximize`` would contradict the objective."""
 
 PAIRS = {"betas": ("beta1", "beta2")}
@@ -32,9 +34,9 @@ DOMAINS: dict[str, Any] = {
     "momentum": Decay,
     "alpha": Decay,
     "rho": Decay,
+    "dampening": Fraction,
     "eps": NonNegative,
     "weight_decay": NonNegative,
-    "dampening": Fraction,
     "lr_decay": NonNegative,
     "lambd": NonNegative,
     "t0": NonNegative,
@@ -42,158 +44,176 @@ DOMAINS: dict[str, Any] = {
     "initial_accumulator_value": NonNegative,
 }
 ANY_NUMBER = Annotated[float, Domain("a number")]
+ANY_INTEGER = Annotated[int, Domain("a whole number", scale="int")]
+
+SAMPLE = Layout([Parameter("encoder.weight", (2, 3)), Parameter("decoder.bias", (3,))])
 
 
 class Lifted:
     """An optimizer class of torch's kind as an optimizer of K members; the state is one instance per member."""
 
-    def __init__(self, cls: type[torch.optim.Optimizer], hyperparameters: Schema, layout: Layout):
+    def __init__(self, cls: type[Instance], hyperparameters: Schema, layout: Layout):
         self.hyperparameters = hyperparameters
         self._cls = cls
         self._layout = layout
+        self._starts = [layout.columns(part).start for part in PARTS]
+        self._takes_loss = "loss" in inspect.signature(cls.step).parameters
 
-    def init(self, params: Tensor, hparams: Hyperparameters) -> list[torch.optim.Optimizer]:
-        return [self._instance(params.dtype, params.device, self._arguments(hparams, k)) for k in range(len(params))]
+    def init(self, params: Tensor, hparams: Hyperparameters) -> list[Instance]:
+        return [self._instance(params[k : k + 1], self._arguments(hparams, k, 0)) for k in range(len(params))]
 
     def step(
-        self,
-        grad_fn: GradFn,
-        params: Tensor,
-        state: list[torch.optim.Optimizer],
-        hparams: Hyperparameters,
-        noise: WeightNoise,
-    ) -> tuple[Tensor, list[torch.optim.Optimizer], Tensor]:
+        self, grad_fn: GradFn, params: Tensor, state: list[Instance], hparams: Hyperparameters, noise: WeightNoise
+    ) -> tuple[Tensor, list[Instance], Tensor]:
         grads, loss = grad_fn(params)
         for k, instance in enumerate(state):
             self._point(instance, params[k : k + 1], grads[k : k + 1])
-            for part, group in zip(PARTS, instance.param_groups, strict=True):
-                group.update(self._arguments(hparams, k, self._layout.columns(part).start))
-            instance.step()
+            for start, group in zip(self._starts, instance.param_groups, strict=True):
+                group.update(self._arguments(hparams, k, start))
+            step: Any = instance.step
+            step(loss=loss[k]) if self._takes_loss else step()
         return params, state, loss
 
-    def eval_params(self, params: Tensor, state: list[torch.optim.Optimizer]) -> Tensor:
-        return params
+    def eval_params(self, params: Tensor, state: list[Instance]) -> Tensor:
+        """The parameters, or where the class's own ``eval`` moves them (schedule-free methods: their average)."""
+        if not hasattr(self._cls, "eval"):
+            return params
+        return torch.cat([self._evaluated(params[k : k + 1].clone(), instance) for k, instance in enumerate(state)])
 
-    def get_row(self, state: list[torch.optim.Optimizer], k: int) -> Row:
-        return {
-            "state": {
-                index: {name: _copy(value) for name, value in entry.items()}
-                for index, entry in state[k].state_dict()["state"].items()
-            }
-        }
+    def get_row(self, state: list[Instance], k: int) -> Row:
+        """Member k's accumulators by parameter, and what its class keeps in its parameter groups."""
+        groups = [{n: v for n, v in group.items() if n != "params"} for group in state[k].param_groups]
+        moments = {i: state[k].state.get(parameter, {}) for i, parameter in enumerate(_parameters(state[k]))}
+        return {"state": _copy(moments), "groups": _copy(dict(enumerate(groups)))}
 
-    def put_rows(self, rows: list[Row]) -> list[torch.optim.Optimizer]:
-        made = []
-        for row in rows:
-            like = next((v for e in row["state"].values() for v in e.values() if _is_moment(v)), torch.zeros(()))
-            instance = self._instance(like.dtype, like.device, {})
-            groups = instance.state_dict()["param_groups"]
-            state = {
-                index: {name: _copy(value) for name, value in entry.items()} for index, entry in row["state"].items()
-            }
-            instance.load_state_dict({"state": state, "param_groups": groups})
-            made.append(instance)
-        return made
+    def put_rows(self, rows: list[Row]) -> list[Instance]:
+        return [self._restored(row) for row in rows]
 
-    def _instance(
-        self, dtype: torch.dtype, device: torch.device, arguments: Mapping[str, Any]
-    ) -> torch.optim.Optimizer:
-        blank = self._layout.views(torch.zeros(1, self._layout.width, dtype=dtype, device=device))
+    def _restored(self, row: Row) -> Instance:
+        """An instance with a row's state as it was: ``load_state_dict`` would round it to the parameters' type."""
+        instance = self._instance(torch.zeros(1, self._layout.width), {})
+        for i, group in enumerate(instance.param_groups):
+            group.update(_copy(row["groups"][i]))
+        for i, parameter in enumerate(_parameters(instance)):
+            instance.state[parameter] = _copy(row["state"][i])
+        return instance
+
+    def _instance(self, row: Tensor, arguments: Mapping[str, Any]) -> Instance:
+        views = self._layout.views(row)
         groups = [
-            {"params": [nn.Parameter(view[0]) for name, view in blank.items() if name.startswith(part + ".")]}
+            {"params": [nn.Parameter(view[0]) for name, view in views.items() if name.startswith(part + ".")]}
             for part in PARTS
         ]
-        return self._cls(groups, **(arguments or self._arguments({}, 0)))
+        instance = self._cls(groups, **(arguments or self._arguments({}, 0, 0)))
+        if hasattr(instance, "train"):
+            instance.train()
+        return instance
 
-    def _point(self, instance: torch.optim.Optimizer, row: Tensor, grads: Tensor) -> None:
+    def _evaluated(self, row: Tensor, instance: Any) -> Tensor:
+        """Where an instance evaluates, given a copy of its row ``[1, P]``; the instance stays as it was."""
+        self._point(instance, row, torch.zeros_like(row))
+        instance.eval()
+        there = row.clone()
+        instance.train()
+        return there
+
+    def _point(self, instance: Instance, row: Tensor, grads: Tensor) -> None:
         """Lays the instance's parameters over a member's row ``[1, P]``, and its gradients over theirs."""
-        parameters = [p for group in instance.param_groups for p in group["params"]]
         values, slopes = self._layout.views(row).values(), self._layout.views(grads).values()
-        for parameter, value, slope in zip(parameters, values, slopes, strict=True):
+        for parameter, value, slope in zip(_parameters(instance), values, slopes, strict=True):
             parameter.data, parameter.grad = value[0], slope[0]
 
-    def _arguments(self, hparams: Hyperparameters, k: int, column: int = 0) -> dict[str, Any]:
+    def _arguments(self, hparams: Hyperparameters, k: int, column: int) -> dict[str, Any]:
         """Member k's hyperparameters as the class's own arguments; defaults where none are given."""
         values = {name: _value(entry, hparams.get(name), k, column) for name, entry in self.hyperparameters.items()}
         pairs = {pair: tuple(values.pop(name) for name in names) for pair, names in PAIRS.items() if names[0] in values}
         return {**values, **pairs}
 
 
-def lift_optimizer(
-    name: str, cls: type[torch.optim.Optimizer], source: Source | None = None, **defaults: float
-) -> None:
-    """Registers a torch.optim class as the optimizer ``name``.
+def lift_optimizer(name: str, cls: type[Instance], source: Source | None = None, **defaults: float) -> None:
+    """Registers a class of torch.optim's kind as the optimizer ``name``, after trying one step of it.
 
     Its schema is read from its signature: well-known names have their domains, other numbers any value; arguments whose
     default is no number keep that default.
 
     Args:
-        defaults: published defaults where the class has none, or others.
+        defaults: defaults where the class has none, or others.
 
     Raises:
-        ValueError: its step evaluates a closure, which would hide gradient evaluations from the count.
+        ValueError: it needs more than gradients and the loss, or cannot train matrices and vectors alike.
     """
-    closure = inspect.signature(cls.step).parameters.get("closure")
-    if closure is not None and closure.default is inspect.Parameter.empty:
-        raise ValueError(
-            f"{name}: {cls.__name__}.step evaluates a closure; an optimizer that needs several gradients "
-            "implements the protocol in vaestudy.optimizers.base"
-        )
-    hyperparameters = _schema(cls, defaults)
+    hyperparameters = _schema(name, cls, defaults)
+    _try_one_step(name, cls, hyperparameters)
+    _add(name, cls, hyperparameters, source)
 
+
+def add_known(name: str, cls: type[Instance], source: Source) -> None:
+    """Registers a class that is known to work, untried: the first step of any takes seconds of torch's imports."""
+    _add(name, cls, _schema(name, cls, {}), source)
+
+
+def _add(name: str, cls: type[Instance], hyperparameters: Schema, source: Source | None) -> None:
     def factory(layout: Layout) -> Lifted:
         return Lifted(cls, hyperparameters, layout)
 
-    factory.__doc__ = f"{cls.__name__} as torch.optim has it, one instance per member."
+    factory.__doc__ = f"{cls.__name__} of the package {cls.__module__.split('.')[0]}, one instance per member."
     optimizers.add(name, factory, factory, source, hyperparameters)
 
 
-def _schema(cls: type[torch.optim.Optimizer], defaults: Mapping[str, float]) -> Schema:
-    found: dict[str, Any] = {}
-    for name, parameter in inspect.signature(cls.__init__).parameters.items():
-        if name in PAIRS:
-            found |= dict(zip(PAIRS[name], parameter.default, strict=True))
-        elif name not in LEFT_OUT and isinstance(parameter.default, (bool, int, float)):
-            found[name] = parameter.default
-    return {name: _entry(name, default) for name, default in {**found, **defaults}.items()}
+def _try_one_step(name: str, cls: type[Instance], hyperparameters: Schema) -> None:
+    closure = inspect.signature(cls.step).parameters.get("closure")
+    if closure is not None and closure.default is inspect.Parameter.empty:
+        raise ValueError(
+            f"{name}: {cls.__name__}.step evaluates a closure, which would hide gradient evaluations from the count; "
+            "such an optimizer implements the protocol in vaestudy.optimizers.base"
+        )
+    lifted, params = Lifted(cls, hyperparameters, SAMPLE), torch.ones(1, SAMPLE.width)
+    try:
+        lifted.step(lambda at: (at.clone(), at.sum(1)), params, lifted.init(params, {}), {}, lambda: params)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"{name}: {cls.__name__} cannot be lifted, one step of it failed: {error}") from error
 
 
-def _entry(name: str, default: bool | float) -> Hyperparameter:
+def _schema(name: str, cls: type[Instance], defaults: Mapping[str, float]) -> Schema:
+    found: dict[str, Hyperparameter] = {}
+    for argument, parameter in inspect.signature(cls.__init__).parameters.items():
+        default = defaults.get(argument, parameter.default)
+        if argument in LEFT_OUT or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            continue
+        if default is parameter.empty:
+            raise ValueError(f"{name}: {cls.__name__} gives {argument} no default; name one: {argument}=...")
+        if argument in PAIRS and len(default) == len(PAIRS[argument]):
+            found |= {n: _entry(n, defaults.get(n, d), float) for n, d in zip(PAIRS[argument], default, strict=True)}
+        elif isinstance(default, (bool, int, float)):
+            found[argument] = _entry(argument, default, parameter.annotation)
+    for wanted in {"lr", *defaults} - set(found):
+        raise ValueError(f"{name}: {cls.__name__} has no number called {wanted} (it has {', '.join(found)})")
+    return found
+
+
+def _entry(name: str, default: bool | float, annotation: object) -> Hyperparameter:
+    """The law of an argument: by its name where that is well known, else by its default and annotation."""
     if isinstance(default, bool):
         return Hyperparameter(name, bool, Domain("true or false", scale="choice"), default)
-    domain = DOMAINS.get(name, ANY_NUMBER).__metadata__[0]
-    return Hyperparameter(name, float, domain, float(default))
+    whole = isinstance(default, int) and "float" not in str(annotation)
+    kind, domain = get_args(DOMAINS.get(name, ANY_INTEGER if whole else ANY_NUMBER))
+    return Hyperparameter(name, kind, domain, kind(default))
 
 
 def _value(entry: Hyperparameter, given: Tensor | None, k: int, column: int) -> Any:
     if given is None:
         return entry.default
-    value = given[k, column if given.shape[1] > 1 else 0].item()
-    return bool(value) if entry.kind is bool else value
+    return entry.kind(given[k, column if given.shape[1] > 1 else 0].item())
+
+
+def _parameters(instance: Instance) -> list[nn.Parameter]:
+    return [parameter for group in instance.param_groups for parameter in group["params"]]
 
 
 def _copy(value: Any) -> Any:
+    """A copy of tensors in containers."""
+    if isinstance(value, dict):
+        return {name: _copy(entry) for name, entry in value.items()}
+    if isinstance(value, list):
+        return [_copy(entry) for entry in value]
     return value.clone() if isinstance(value, Tensor) else value
-
-
-def _is_moment(value: Any) -> bool:
-    return isinstance(value, Tensor) and value.dim() > 0
-
-
-# Left out: LBFGS evaluates a closure, SparseAdam wants sparse gradients, Muon takes matrices only and leaves biases to
-# another optimizer.
-for _class in (
-    torch.optim.SGD,
-    torch.optim.Adam,
-    torch.optim.AdamW,
-    torch.optim.NAdam,
-    torch.optim.RAdam,
-    torch.optim.Adamax,
-    torch.optim.Adagrad,
-    torch.optim.Adadelta,
-    torch.optim.RMSprop,
-    torch.optim.Rprop,
-    torch.optim.ASGD,
-    torch.optim.Adafactor,
-):
-    lift_optimizer(f"torch.{_class.__name__}", _class)
