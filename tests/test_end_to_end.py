@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from pathlib import Path
@@ -14,7 +16,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.fixtures.postgres import PASSWORD, Postgres, postgres
 from vaestudy.records import RunRecord, read_runs
+
+__all__ = ["postgres"]
 
 ROOT = Path(__file__).parents[1]
 METHODS = ("sgd", "adam", "rmsprop", "ivon")
@@ -173,12 +178,48 @@ def test_a_study_killed_and_resumed_ends_with_the_numbers_of_an_undisturbed_one(
 def test_a_worker_killed_in_mid_run_changes_nothing(done: tuple[Path, str, str], tmp_path: Path) -> None:
     study = launch(tmp_path, "budget.checkpoint_seconds=0.1")
     _until_recorded(tmp_path / "quickstart", study, runs=3)
-    workers = [
-        p for p in psutil.process_iter(["cmdline"]) if "ray::ResourceTrainable" in " ".join(p.info["cmdline"] or ())
-    ]
+    descendants = psutil.Process(study.pid).children(recursive=True)
+    workers = [process for process in descendants if "ray::ResourceTrainable" in " ".join(process.cmdline())]
     workers[0].kill()
     finished(study)
     assert any(record.attempt > 1 for record in runs_of(tmp_path / "quickstart").values())
+    assert values(tmp_path / "quickstart") == values(done[0])
+
+
+@pytest.mark.slow
+def test_trials_kept_in_postgresql_give_the_same_numbers_and_the_password_stays_out(
+    postgres: Postgres, done: tuple[Path, str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VAESTUDY_CREDENTIAL_LAB", postgres.address(postgres.new_database()))
+    out, err = finished(launch(tmp_path, "storage.optuna=lab"))
+    assert values(tmp_path / "quickstart") == values(done[0])
+    written = [path for path in tmp_path.rglob("*") if path.is_file() and PASSWORD.encode() in path.read_bytes()]
+    assert written == []
+    assert PASSWORD not in out + err
+
+
+ELSEWHERE = """
+ip link set lo up
+{python} -m ray.scripts.scripts start --head --port 6380 --num-cpus 2 --include-dashboard=false \
+    --object-store-memory 100000000 --temp-dir {short}/ray --disable-usage-stats >{folder}/ray.log 2>&1 || exit 99
+{python} -m vaestudy launch studies/quickstart.yaml {overrides} --results {folder} --address 127.0.0.1:6380
+"""
+
+
+@pytest.mark.slow
+def test_a_cluster_at_an_address_gives_the_same_numbers(done: tuple[Path, str, str], tmp_path: Path) -> None:
+    """In a network namespace of its own, where Ray's ports are nobody else's."""
+    if subprocess.run(["unshare", "-n", "true"], check=False).returncode:
+        pytest.skip("may not make a network namespace")
+    short = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # a socket's path has at most 107 characters
+    script = ELSEWHERE.format(python=sys.executable, folder=tmp_path, short=short, overrides=" ".join(SMALL))
+    command = ["unshare", "-n", "-p", "-f", "--mount-proc", "--kill-child", "bash", "-c", script]
+    environment = {**os.environ, "HOME": str(tmp_path), "RAY_AUTH_MODE": "disabled", "NO_COLOR": "1"}
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    )
+    finished(process)
+    shutil.rmtree(short)
     assert values(tmp_path / "quickstart") == values(done[0])
 
 
