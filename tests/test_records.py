@@ -69,6 +69,33 @@ def test_a_flipped_bit_before_the_last_line_is_an_error_that_names_the_line(tmp_
         read_run(tmp_path, "u1")
 
 
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(cut=st.integers(0, 2000))
+def test_a_spool_cut_anywhere_gives_the_reports_before_the_cut(tmp_path: Path, cut: int) -> None:
+    written(tmp_path, 0, 1, 2, end=True)
+    path = spool_file(tmp_path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: cut % len(whole)])
+    kept = path.read_bytes().count(b"\n")
+    found = read_run(tmp_path, "u1")
+    path.unlink()
+    assert found.reports == tuple(report(step) for step in range(min(max(kept - 1, 0), 3)))
+    assert found.end is None
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(at=st.integers(0, 10_000), bit=st.integers(0, 7))
+def test_any_flipped_bit_before_the_last_line_is_an_error(tmp_path: Path, at: int, bit: int) -> None:
+    written(tmp_path, 0, 1, 2)
+    path = spool_file(tmp_path)
+    content = bytearray(path.read_bytes())
+    content[at % content.rindex(b"\n", 0, -1)] ^= 1 << bit
+    path.write_bytes(bytes(content))
+    with pytest.raises(DataError, match="damaged line"):
+        read_run(tmp_path, "u1")
+    path.unlink()
+
+
 def test_only_the_highest_attempt_is_believed(tmp_path: Path) -> None:
     written(tmp_path, 0, 1, 2, 3)
     written(tmp_path, 0, 1, attempt=2)

@@ -42,6 +42,37 @@ def test_a_member_alone_equals_the_same_member_among_others(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", MODELS)
+def test_a_members_gradient_alone_equals_its_gradient_among_others(name: str) -> None:
+    model, flat = built(name)
+    x = torch.rand(3, 7, DATA_DIM, generator=torch.Generator().manual_seed(0))
+
+    def gradient(rows: torch.Tensor, data: torch.Tensor) -> torch.Tensor:
+        leaf = rows.clone().requires_grad_()
+        params = model.layout.views(leaf)  # type: ignore[attr-defined]
+        mu, logvar = model.encode(params, data)  # type: ignore[attr-defined]
+        loss = model.decode(params, mu + logvar).square().sum()  # type: ignore[attr-defined]
+        return torch.autograd.grad(loss, leaf)[0]
+
+    assert torch.equal(gradient(flat[1:2], x[1:2])[0], gradient(flat, x)[1])
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_gradients_agree_with_finite_differences(name: str) -> None:
+    entry = models.find(name)
+    small = {"hidden": (4,), "activation": "tanh"} if "hidden" in entry.hyperparameters else {}
+    model = entry.component(3, latent_dim=2, **small)
+    flat = model.layout.initial(torch.Generator().manual_seed(0), torch.float64)[None].requires_grad_()
+    x = torch.rand(1, 4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+
+    def both(row: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        params = model.layout.views(row)
+        mu, logvar = model.encode(params, x)
+        return mu, logvar, model.decode(params, mu)
+
+    assert torch.autograd.gradcheck(both, (flat,))
+
+
+@pytest.mark.parametrize("name", MODELS)
 def test_every_parameter_belongs_to_a_part_and_starts_on_a_boundary(name: str) -> None:
     layout = models.find(name).component(DATA_DIM).layout
     assert {p.name.split(".")[0] for p in layout.parameters} == set(PARTS)

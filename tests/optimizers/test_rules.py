@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.steps import LAYOUT, columns, run
-from vaestudy.optimizers import optimizers
+from tests.optimizers.references import quadratic, reference
+from tests.steps import LAYOUT, columns, gradient, hyperparameters, made, run
+from vaestudy.optimizers import base
 
-ivon = pytest.importorskip("ivon")
+NATIVE = ["sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop"]
 
 REFERENCES: list[tuple[str, dict[str, float], type[torch.optim.Optimizer], dict[str, Any]]] = [
     ("sgd", {"lr": 0.05}, torch.optim.SGD, {"lr": 0.05}),
@@ -24,6 +25,7 @@ REFERENCES: list[tuple[str, dict[str, float], type[torch.optim.Optimizer], dict[
         torch.optim.SGD,
         {"lr": 0.05, "momentum": 0.9, "nesterov": True, "weight_decay": 0.1},
     ),
+    ("nesterov", {"lr": 0.05, "momentum": 0.0}, torch.optim.SGD, {"lr": 0.05}),
     ("adam", {}, torch.optim.Adam, {}),
     (
         "adam",
@@ -33,6 +35,7 @@ REFERENCES: list[tuple[str, dict[str, float], type[torch.optim.Optimizer], dict[
     ),
     ("adamw", {"weight_decay": 0.2}, torch.optim.AdamW, {"weight_decay": 0.2}),
     ("rmsprop", {"lr": 1e-2}, torch.optim.RMSprop, {"lr": 1e-2}),
+    ("rmsprop", {"lr": 1e-2, "weight_decay": 0.1}, torch.optim.RMSprop, {"lr": 1e-2, "weight_decay": 0.1}),
     (
         "rmsprop",
         {"lr": 1e-2, "alpha": 0.9, "momentum": 0.5, "weight_decay": 0.1},
@@ -42,34 +45,20 @@ REFERENCES: list[tuple[str, dict[str, float], type[torch.optim.Optimizer], dict[
 ]
 
 
-def quadratic(theta: Tensor) -> Tensor:
-    """A badly scaled, coupled bowl, per row."""
-    scales = torch.linspace(0.1, 3.0, theta.shape[-1], dtype=theta.dtype)
-    return 0.5 * (scales * theta**2).sum(-1) + 0.1 * theta.sin().sum(-1) * theta.mean(-1)
-
-
-def reference(cls: type[torch.optim.Optimizer], arguments: dict[str, Any], start: Tensor, steps: int) -> Tensor:
-    parameter = torch.nn.Parameter(start.clone())
-    made = cls([parameter], **arguments)
-    for _ in range(steps):
-        made.zero_grad()
-        quadratic(parameter).backward()  # type: ignore[no-untyped-call]
-        made.step()
-    return parameter.detach()
-
-
 @pytest.mark.parametrize("fused", [True, False], ids=["kernel", "equations"])
+@pytest.mark.parametrize("rows", [1, 3])
 @pytest.mark.parametrize(("name", "ours", "cls", "theirs"), REFERENCES)
 def test_a_rule_agrees_with_torch_over_fifty_steps(
-    name: str, ours: dict[str, float], cls: type[torch.optim.Optimizer], theirs: dict[str, Any], fused: bool
+    name: str, ours: dict[str, float], cls: type[torch.optim.Optimizer], theirs: dict[str, Any], rows: int, fused: bool
 ) -> None:
-    start = torch.randn(3, LAYOUT.width, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    start = torch.randn(rows, LAYOUT.width, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     reached = run(name, start, 50, quadratic, ours, fused=fused)
-    for k in range(3):
+    for k in range(rows):
         torch.testing.assert_close(reached[k], reference(cls, theirs, start[k], 50), rtol=0, atol=1e-12)
 
 
 def test_ivon_agrees_with_its_authors_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    ivon = pytest.importorskip("ivon")
     start = torch.randn(1, LAYOUT.width, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     draws = [
         torch.randn(LAYOUT.width, generator=torch.Generator().manual_seed(s), dtype=torch.float64) for s in range(50)
@@ -89,7 +78,7 @@ def test_ivon_agrees_with_its_authors_package(monkeypatch: pytest.MonkeyPatch) -
     torch.testing.assert_close(reached[0], parameter.detach(), rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", ["sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop"])
+@pytest.mark.parametrize("name", NATIVE)
 def test_separate_rates_move_each_part_as_its_own_rate_would(name: str) -> None:
     start = torch.randn(2, LAYOUT.width, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     both = torch.full((2, LAYOUT.width), 0.01, dtype=torch.float64)
@@ -104,40 +93,36 @@ def test_separate_rates_move_each_part_as_its_own_rate_would(name: str) -> None:
     assert torch.equal(mixed[:, columns("decoder")], fast[:, columns("decoder")])
 
 
-def test_every_lifted_torch_class_equals_the_class_itself() -> None:
-    start = torch.randn(2, LAYOUT.width, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
-    compared = 0
-    for entry in optimizers:
-        if not entry.name.startswith("torch.") or entry.name == "torch.Adafactor":  # it looks at shapes: tested below
-            continue
-        cls = getattr(torch.optim, entry.name.removeprefix("torch."))
-        reached = run(entry.name, start, 20, quadratic, {})
-        torch.testing.assert_close(reached[1], reference(cls, {}, start[1], 20), rtol=0, atol=1e-12, msg=entry.name)
-        compared += 1
-    assert compared >= 10
+@pytest.mark.parametrize("parts", [False, True], ids=["one rate", "a rate per part"])
+@pytest.mark.parametrize("name", NATIVE)
+def test_a_kernel_gives_the_equations_numbers_when_every_member_differs(name: str, parts: bool) -> None:
+    start = torch.randn(3, LAYOUT.width, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    column = torch.tensor([[0.5], [1.0], [2.0]], dtype=torch.float64)
+    rate = 0.01 * column.expand(3, LAYOUT.width if parts else 1).clone()
+    if parts:
+        rate[:, columns("decoder")] *= torch.tensor([[3.0], [1.0], [0.1]], dtype=torch.float64)
+    given = {"lr": rate, "weight_decay": 0.1 * column, "momentum": 0.4 * column, "beta1": 0.45 * column}
+    kernel, equations = (run(name, start, 20, quadratic, given, fused=fused) for fused in (True, False))
+    torch.testing.assert_close(kernel, equations, rtol=0, atol=1e-13)
 
 
-def test_a_lifted_class_sees_named_shapes_and_one_member_only() -> None:
-    start = torch.randn(2, LAYOUT.width, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
-    reached = run("torch.Adafactor", start, 20, quadratic, {})
-    parameters = [torch.nn.Parameter(view[1].clone()) for view in LAYOUT.views(start).values()]
-    made = torch.optim.Adafactor(parameters)
-    for _ in range(20):
-        row = torch.zeros(LAYOUT.width, dtype=torch.float64)
-        flat = LAYOUT.views(row[None])
-        for view, parameter in zip(flat.values(), parameters, strict=True):
-            view.copy_(parameter.detach()[None])
-        row.requires_grad_()
-        slopes = LAYOUT.views(torch.autograd.grad(quadratic(row), row)[0][None])
-        for slope, parameter in zip(slopes.values(), parameters, strict=True):
-            parameter.grad = slope[0]
-        made.step()
-    for view, parameter in zip(LAYOUT.views(reached).values(), parameters, strict=True):
-        torch.testing.assert_close(view[1], parameter.detach(), rtol=0, atol=1e-12)
+@pytest.mark.parametrize("fused", [True, False], ids=["kernel", "equations"])
+@pytest.mark.parametrize("name", NATIVE)
+def test_a_step_changes_the_rows_where_they_lie(name: str, fused: bool) -> None:
+    optimizer, params = made(name, fused), torch.ones(2, LAYOUT.width)
+    hparams = hyperparameters(name, 2, {}, torch.float32)
+    reached, _, _ = optimizer.step(
+        gradient(quadratic), params, optimizer.init(params, hparams), hparams, lambda: params
+    )
+    assert reached is params
+    assert not reached.eq(1).all()
 
 
-def test_a_class_that_evaluates_a_closure_is_refused_with_the_reason() -> None:
-    from vaestudy.optimizers.lift import lift_optimizer
-
-    with pytest.raises(ValueError, match=r"LBFGS\.step evaluates a closure"):
-        lift_optimizer("lbfgs", torch.optim.LBFGS)
+@pytest.mark.parametrize("name", [*NATIVE, "ivon"])
+def test_updating_in_blocks_equals_updating_whole(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = torch.randn(2, LAYOUT.width, generator=torch.Generator().manual_seed(4))
+    rate = torch.rand(2, LAYOUT.width, generator=torch.Generator().manual_seed(5)) * 1e-2
+    whole = run(name, start, 10, quadratic, {"lr": rate}, fused=False)
+    monkeypatch.setattr(base, "BLOCK", 40)
+    assert LAYOUT.width % 40
+    assert torch.equal(run(name, start, 10, quadratic, {"lr": rate}, fused=False), whole)
