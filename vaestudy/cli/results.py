@@ -47,6 +47,8 @@ def show_report(output: Output, path: Path) -> None:
     output.result("\nBest settings")
     methods = made.header.index("method")
     output.table(["", ""], [[row[methods], row[-1]] for row in made.rows])
+    output.result(f"\n{made.search.title}")
+    output.table(made.search.header, made.search.rows)
     output.result("")
     for note in made.notes:
         output.note(f"· {note}")
