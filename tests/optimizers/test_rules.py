@@ -64,7 +64,7 @@ def test_ivon_agrees_with_its_authors_package(monkeypatch: pytest.MonkeyPatch) -
         torch.randn(LAYOUT.width, generator=torch.Generator().manual_seed(s), dtype=torch.float64) for s in range(50)
     ]
     given = {"lr": 0.1, "ess": 500.0, "hess_init": 0.5, "beta2": 0.999, "weight_decay": 1e-3}
-    reached = run("ivon", start, 50, quadratic, given, noise=lambda step: draws[step][None])
+    reached = run("ivon", start, 50, quadratic, given, noise=lambda step: draws[step][None].clone())
 
     left = iter(draws)
     monkeypatch.setattr(torch, "randn", lambda *size, **options: next(left))

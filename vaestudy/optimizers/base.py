@@ -25,7 +25,7 @@ GradFn = Callable[[Tensor], tuple[Tensor, Tensor]]
 """Parameters ``[K, P]`` to gradients ``[K, P]`` and losses ``[K]`` (mean negative ELBO per example, nats)."""
 
 WeightNoise = Callable[[], Tensor]
-"""Standard normals ``[K, P]`` of this step, a function of each member's seed and step only."""
+"""Standard normals ``[K, P]`` of this step, a function of each member's seed and step only; yours to overwrite."""
 
 Hyperparameters = Mapping[str, Tensor]
 """By name: ``[K, 1]``, and ``lr`` as ``[K, 1]`` or, with separate rates per part, ``[K, P]``, constant in a part."""

@@ -78,9 +78,9 @@ class Ivon(TensorState):
         self, grad_fn: GradFn, params: Tensor, state: dict[str, Tensor], hparams: Hyperparameters, noise: WeightNoise
     ) -> tuple[Tensor, dict[str, Tensor], Tensor]:
         g, h, t = state["g"], state["h"], state["t"] + 1
-        theta, drawn = torch.empty_like(params), torch.empty_like(params)
+        theta, drawn = torch.empty_like(params), noise()
         width = {name: hparams[name] for name in ("ess", "weight_decay")}
-        apply(sample, [theta, drawn], [params, noise(), h], width)
+        apply(sample, [theta, drawn], [params, drawn, h], width)
         g_hat, loss = grad_fn(theta)
         apply(update, [params, g, h], [params, g_hat, drawn, g, h, t], hparams)
         return params, {"t": t, "g": g, "h": h}, loss
