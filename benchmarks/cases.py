@@ -48,15 +48,18 @@ class Case:
         return Task(examples, model, likelihoods.find("bernoulli").component(), self.batch_size)
 
     def _load(self) -> Examples:
-        return data.load(self.data, data.data_folder(), binarize="static", seed=0, validation=self.validation,
-                         limit=self.examples)
+        return data.load(
+            self.data, data.data_folder(), binarize="static", seed=0, validation=self.validation, limit=self.examples
+        )
 
 
 MNIST = Case("mnist", hidden=400, latent_dim=20, batch_size=128, examples=12_800, validation=2_000, epochs=1)
 DIGITS = Case("digits", hidden=128, latent_dim=10, batch_size=64, examples=1_152, validation=300, epochs=30)
 
 HYPERPARAMETERS: Mapping[str, Mapping[str, float]] = {
-    "adam": {"lr": 1e-3}, "momentum": {"lr": 1e-3, "momentum": 0.9}, "rmsprop": {"lr": 1e-3},
+    "adam": {"lr": 1e-3},
+    "momentum": {"lr": 1e-3, "momentum": 0.9},
+    "rmsprop": {"lr": 1e-3},
     "ivon": {"lr": 1e-4, "ess": 12_800.0},
 }
 """What every contender is given; the rest is its default."""

@@ -75,7 +75,9 @@ def make_optimizer(method: str, parameters: Iterator[nn.Parameter]) -> torch.opt
         made: torch.optim.Optimizer = IVON(parameters, **given)
         return made
     classes: dict[str, Callable[..., torch.optim.Optimizer]] = {
-        "adam": torch.optim.Adam, "momentum": torch.optim.SGD, "rmsprop": torch.optim.RMSprop,
+        "adam": torch.optim.Adam,
+        "momentum": torch.optim.SGD,
+        "rmsprop": torch.optim.RMSprop,
     }
     return classes[method](parameters, **given)
 

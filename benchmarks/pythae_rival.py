@@ -45,15 +45,23 @@ class Pythae:
         folder = Path(self._folder.name)
         np.save(folder / "images.npy", images.numpy())
         config = {
-            "folder": str(folder), "hidden": case.hidden, "latent_dim": case.latent_dim,
-            "batch_size": case.batch_size, "optimizer": METHODS[method], **HYPERPARAMETERS[method],
+            "folder": str(folder),
+            "hidden": case.hidden,
+            "latent_dim": case.latent_dim,
+            "batch_size": case.batch_size,
+            "optimizer": METHODS[method],
+            **HYPERPARAMETERS[method],
         }
         self._errors = folder / "errors.txt"
         worker = ROOT / "benchmarks" / "pythae_worker.py"
         with self._errors.open("w") as errors:
             self._process = subprocess.Popen(
                 [str(ENVIRONMENT / "bin" / "python"), str(worker), json.dumps(config)],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=folder,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                cwd=folder,
                 env={**os.environ, "OMP_NUM_THREADS": "1"},
             )
 

@@ -47,10 +47,14 @@ def make_trainer(config: dict) -> BaseTrainer:
     sizes = images.shape[1], config["hidden"], config["latent_dim"]
     model = VAE(
         VAEConfig(input_dim=(images.shape[1],), latent_dim=config["latent_dim"], reconstruction_loss="bce"),
-        encoder=Encoder(*sizes), decoder=Decoder(*sizes),
+        encoder=Encoder(*sizes),
+        decoder=Decoder(*sizes),
     )
     training = BaseTrainerConfig(
-        output_dir=config["folder"], num_epochs=1, learning_rate=config["lr"], optimizer_cls=config["optimizer"],
+        output_dir=config["folder"],
+        num_epochs=1,
+        learning_rate=config["lr"],
+        optimizer_cls=config["optimizer"],
         optimizer_params={"momentum": config["momentum"]} if "momentum" in config else None,
         per_device_train_batch_size=config["batch_size"],
     )

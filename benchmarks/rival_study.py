@@ -39,10 +39,14 @@ def train(config: dict[str, Any]) -> None:
         start = time.perf_counter()
         loss = train_epoch(model, loader, optimizer)
         seconds += time.perf_counter() - start
-        tune.report({
-            "train_loss": loss, "val_nelbo": evaluate(model, images["validation"]), "started": started,
-            "train_seconds": seconds,
-        })
+        tune.report(
+            {
+                "train_loss": loss,
+                "val_nelbo": evaluate(model, images["validation"]),
+                "started": started,
+                "train_seconds": seconds,
+            }
+        )
 
 
 def main(path: str) -> None:
@@ -54,22 +58,32 @@ def main(path: str) -> None:
         tune.with_resources(train, {"cpu": 1}),
         param_space={**{key: config[key] for key in keys}, "lr": tune.loguniform(*config["lr"])},
         tune_config=tune.TuneConfig(
-            metric="val_nelbo", mode="min", search_alg=OptunaSearch(), num_samples=config["trials"],
+            metric="val_nelbo",
+            mode="min",
+            search_alg=OptunaSearch(),
+            num_samples=config["trials"],
             max_concurrent_trials=config["workers"],
         ),
         run_config=tune.RunConfig(
-            name="rival", storage_path=config["folder"],
-            callbacks=[MLflowLoggerCallback(tracking_uri=f"sqlite:///{config['folder']}/mlflow.db",
-                                            experiment_name="rival")],
+            name="rival",
+            storage_path=config["folder"],
+            callbacks=[
+                MLflowLoggerCallback(tracking_uri=f"sqlite:///{config['folder']}/mlflow.db", experiment_name="rival")
+            ],
         ),
     )
     results = tuner.fit()
     trials = [result.metrics for result in results if result.metrics]
-    Path(config["answer"]).write_text(json.dumps({
-        "trials": len(trials), "train_seconds": sum(trial["train_seconds"] for trial in trials),
-        "to_first_trial_seconds": min(trial["started"] for trial in trials) - ray_is_up,
-        "best": min(trial["val_nelbo"] for trial in trials),
-    }))
+    Path(config["answer"]).write_text(
+        json.dumps(
+            {
+                "trials": len(trials),
+                "train_seconds": sum(trial["train_seconds"] for trial in trials),
+                "to_first_trial_seconds": min(trial["started"] for trial in trials) - ray_is_up,
+                "best": min(trial["val_nelbo"] for trial in trials),
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -37,14 +37,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
         duels = _steps(options, with_mnist, notes)
         document["steps"] = [duel.dump() for duel in duels]
         document["load"].append(load())
-        sections += ["", f"## Steps per second, one thread, {options.rounds} interleaved rounds", "", STEPS_LEGEND, "",
-                     *steps.table(duels)]
+        sections += [
+            "",
+            f"## Steps per second, one thread, {options.rounds} interleaved rounds",
+            "",
+            STEPS_LEGEND,
+            "",
+            *steps.table(duels),
+        ]
     if "study" in options.parts and with_mnist:
         timings = study_overhead.measure(study_overhead.size_for(options.trials, options.seconds, options.workers))
         document["study"] = [timing.dump() for timing in timings]
         document["load"].append(load())
-        sections += ["", "## A whole study over its pure training", "", STUDY_LEGEND, "",
-                     *study_overhead.table(timings)]
+        sections += [
+            "",
+            "## A whole study over its pure training",
+            "",
+            STUDY_LEGEND,
+            "",
+            *study_overhead.table(timings),
+        ]
     text = "\n".join([*heading(document), *(f"\n{note}." for note in notes), *sections, ""])
     print(text)
     keep(document, text, "" if len(set(options.parts)) > 1 else f"-{options.parts[0]}")
@@ -76,7 +88,10 @@ def _steps(options: argparse.Namespace, with_mnist: bool, notes: list[str]) -> l
 def machine() -> dict[str, Any]:
     """What the numbers depend on; neither host name nor paths."""
     return {
-        "cpu": _cpu(), "cores": os.cpu_count(), "system": platform.system(), "python": platform.python_version(),
+        "cpu": _cpu(),
+        "cores": os.cpu_count(),
+        "system": platform.system(),
+        "python": platform.python_version(),
         **{package: version(package) for package in PACKAGES},
     }
 
@@ -97,7 +112,8 @@ def heading(document: dict[str, Any]) -> list[str]:
     versions = ", ".join(f"{name} {described[name]}" for name in ("python", *PACKAGES))
     loads = ", ".join(map(str, document["load"]))
     return [
-        f"# Benchmark of {document['date'][:10]}: {described['cpu']}, {described['cores']} cores", "",
+        f"# Benchmark of {document['date'][:10]}: {described['cpu']}, {described['cores']} cores",
+        "",
         f"{versions}. Load (1 min) before and after each part, the benchmark's own included: {loads}.",
     ]
 

@@ -106,9 +106,14 @@ def _row(duel: Duel) -> str:
     one, several = "vaestudy K=1", f"vaestudy K={SEVERAL}"
     with_pythae = "Pythae" in duel.rounds
     cells = [
-        duel.case.name, duel.method, f"{duel.rate('plain loop'):.0f}",
-        f"{duel.rate('Pythae'):.0f}" if with_pythae else "-", f"{duel.rate(one):.0f}", f"{duel.rate(several):.0f}",
-        _ratio(duel, one, "plain loop"), _ratio(duel, several, "plain loop"),
+        duel.case.name,
+        duel.method,
+        f"{duel.rate('plain loop'):.0f}",
+        f"{duel.rate('Pythae'):.0f}" if with_pythae else "-",
+        f"{duel.rate(one):.0f}",
+        f"{duel.rate(several):.0f}",
+        _ratio(duel, one, "plain loop"),
+        _ratio(duel, several, "plain loop"),
         _ratio(duel, one, "Pythae") if with_pythae else "-",
         f"{duel.loss_spread:.1%}" + ("" if duel.same_losses else " (!)"),
     ]

@@ -109,10 +109,20 @@ def measure(size: Size) -> list[Timing]:
 def _ours(size: Size, folder: Path) -> Timing:
     file = folder / "overhead.yaml"
     low, high = LEARNING_RATES
-    file.write_text(STUDY.format(
-        validation=VALIDATION, hidden=MNIST.hidden, latent_dim=MNIST.latent_dim, batch_size=MNIST.batch_size,
-        epochs=size.epochs, low=low, high=high, trials=size.trials, workers=size.workers, results=folder / "results",
-    ))
+    file.write_text(
+        STUDY.format(
+            validation=VALIDATION,
+            hidden=MNIST.hidden,
+            latent_dim=MNIST.latent_dim,
+            batch_size=MNIST.batch_size,
+            epochs=size.epochs,
+            low=low,
+            high=high,
+            trials=size.trials,
+            workers=size.workers,
+            results=folder / "results",
+        )
+    )
     wall = _timed([str(Path(sys.executable).with_name("vaestudy")), "launch", str(file)], folder)
     study = folder / "results" / "overhead"
     records = list(read_runs(study))
@@ -122,8 +132,12 @@ def _ours(size: Size, folder: Path) -> Timing:
         raise RuntimeError(f"{len(ends)} of {size.trials} trials are done; the log says:\n{log[-3000:]}")
     first = min(record.reports[0].time for record in records)
     return Timing(
-        "vaestudy", size, wall, sum(end.metrics["final/train_seconds"] for end in ends),
-        first - _ray_is_up(study / "driver.log"), min(end.metrics["final/best_val_nelbo"] for end in ends),
+        "vaestudy",
+        size,
+        wall,
+        sum(end.metrics["final/train_seconds"] for end in ends),
+        first - _ray_is_up(study / "driver.log"),
+        min(end.metrics["final/best_val_nelbo"] for end in ends),
     )
 
 
@@ -138,8 +152,14 @@ def _rival(size: Size, folder: Path) -> Timing:
     images, answer = folder / "images.pt", folder / "answer.json"
     torch.save({"train": examples.train, "validation": examples.validation}, images)
     config = {
-        **asdict(size), "images": str(images), "hidden": MNIST.hidden, "latent_dim": MNIST.latent_dim,
-        "batch_size": MNIST.batch_size, "lr": LEARNING_RATES, "folder": str(folder), "answer": str(answer),
+        **asdict(size),
+        "images": str(images),
+        "hidden": MNIST.hidden,
+        "latent_dim": MNIST.latent_dim,
+        "batch_size": MNIST.batch_size,
+        "lr": LEARNING_RATES,
+        "folder": str(folder),
+        "answer": str(answer),
     }
     (folder / "rival.json").write_text(json.dumps(config))
     wall = _timed([sys.executable, "-m", "benchmarks.rival_study", str(folder / "rival.json")], folder)
