@@ -1,6 +1,7 @@
 """The statistics of a comparison, on plain numbers: a few lines each, on scipy where it has them."""
 
-from vaestudy.analysis.statistics.budgets import expected_best, winner
+from vaestudy.analysis.statistics.budgets import best_winner, expected_best, winner
+from vaestudy.analysis.statistics.fronts import Point, hypervolume, hypervolume_interval, pareto_front
 from vaestudy.analysis.statistics.intervals import (
     BIMODAL_GAP,
     LEVEL,
@@ -16,11 +17,16 @@ __all__ = [
     "BIMODAL_GAP",
     "LEVEL",
     "Interval",
+    "Point",
+    "best_winner",
     "detectable_difference",
     "expected_best",
+    "hypervolume",
+    "hypervolume_interval",
     "is_bimodal",
     "mean_interval",
     "paired_difference",
+    "pareto_front",
     "rate_interval",
     "winner",
 ]
