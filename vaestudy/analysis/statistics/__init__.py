@@ -12,15 +12,18 @@ from vaestudy.analysis.statistics.intervals import (
     paired_difference,
     rate_interval,
 )
+from vaestudy.analysis.statistics.sensitivity import GoodRegion, good_region
 
 __all__ = [
     "BIMODAL_GAP",
     "LEVEL",
+    "GoodRegion",
     "Interval",
     "Point",
     "best_winner",
     "detectable_difference",
     "expected_best",
+    "good_region",
     "hypervolume",
     "hypervolume_interval",
     "is_bimodal",
