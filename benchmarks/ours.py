@@ -7,6 +7,7 @@ import time
 from benchmarks.cases import HYPERPARAMETERS, Case, Round
 from vaestudy.optimizers import optimizers
 from vaestudy.population import Member, Population, Task
+from vaestudy.seeding import Seeds
 from vaestudy.spec import Settings, Train
 from vaestudy.spec.models import Beta
 from vaestudy.timeline import Timeline
@@ -27,7 +28,7 @@ class Ours:
         train = Train(epochs=EPOCHS, beta=Beta(schedule="constant", end=1.0))
         settings = Settings(optimizer=method, hyperparameters={**defaults, **HYPERPARAMETERS[method]}, train=train)
         for seed in range(members):
-            self._population.add(Member(seed, settings, Timeline(settings, EPOCHS * task.steps_per_epoch)))
+            self._population.add(Member(Seeds.same(seed), settings, Timeline(settings, EPOCHS * task.steps_per_epoch)))
 
     def turn(self) -> Round:
         start = time.perf_counter()

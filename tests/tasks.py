@@ -13,6 +13,7 @@ from vaestudy.distributions import Likelihood, likelihoods
 from vaestudy.models import models
 from vaestudy.optimizers import optimizers
 from vaestudy.population import Member, Population, Task
+from vaestudy.seeding import Seeds
 from vaestudy.spec import Settings, Train
 from vaestudy.timeline import Timeline
 
@@ -62,5 +63,5 @@ def populate(task: Task, members: list[tuple[int, Settings]], dtype: torch.dtype
     made = optimizers.find(members[0][1].optimizer).component(task.model.layout)
     population = Population(task, made, dtype)
     for seed, chosen in members:
-        population.add(Member(seed, chosen, Timeline(chosen, chosen.train.epochs * task.steps_per_epoch)))
+        population.add(Member(Seeds.same(seed), chosen, Timeline(chosen, chosen.train.epochs * task.steps_per_epoch)))
     return population

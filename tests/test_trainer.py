@@ -18,6 +18,7 @@ from vaestudy.evaluation import Evaluator
 from vaestudy.models import models
 from vaestudy.population import Task
 from vaestudy.records import End, Report
+from vaestudy.seeding import Seeds
 from vaestudy.spec import Settings
 from vaestudy.trainer import Trainer
 
@@ -31,7 +32,7 @@ def run_to_end(trainer: Trainer, uid: str) -> tuple[Report, ...]:
 
 def trained(task: Task, chosen: Settings, seed: int = 1) -> tuple[Trainer, tuple[Report, ...]]:
     trainer = Trainer(task, chosen.optimizer, evaluation_seed=0)
-    trainer.admit("run", seed, chosen)
+    trainer.admit("run", Seeds.same(seed), chosen)
     return trainer, run_to_end(trainer, "run")
 
 
@@ -48,9 +49,9 @@ def test_evaluations_can_be_further_apart_and_the_last_is_at_the_end() -> None:
 def test_what_is_judged_does_not_depend_on_beta_or_free_bits() -> None:
     task = random_task()
     plain = Trainer(task, "adam", 0)
-    plain.admit("run", 1, settings())
+    plain.admit("run", Seeds.same(1), settings())
     heavy = Trainer(task, "adam", 0)
-    heavy.admit("run", 1, settings(train={"beta": {"start": 9.0, "end": 9.0}, "free_bits": {"nats": 5.0}}))
+    heavy.admit("run", Seeds.same(1), settings(train={"beta": {"start": 9.0, "end": 9.0}, "free_bits": {"nats": 5.0}}))
     first = [t.run()[0].reports[0].metrics for t in (plain, heavy)]
     assert first[0] == first[1]
 
@@ -94,8 +95,8 @@ def test_the_annealed_training_loss_would_choose_the_wrong_trial_and_the_judge_d
     trainer = Trainer(task, "adam", 0)
     slow_ramp = settings(epochs=40, lr=3e-3, train={"beta": {"schedule": "linear", "over": 1.0}})
     whole = settings(epochs=40, lr=3e-3)
-    trainer.admit("annealed", 1, slow_ramp)
-    trainer.admit("plain", 1, whole)
+    trainer.admit("annealed", Seeds.same(1), slow_ramp)
+    trainer.admit("plain", Seeds.same(1), whole)
     for _ in range(16):
         trainer.run()
     early = trainer.history("annealed")[-1].metrics
@@ -108,13 +109,13 @@ def test_a_run_resumed_from_its_checkpoint_ends_with_the_same_history(tmp_path: 
     task, chosen = random_task(), settings("adam", epochs=5)
     _, straight = trained(task, chosen)
     first = Trainer(task, "adam", 0)
-    first.admit("run", 1, chosen)
+    first.admit("run", Seeds.same(1), chosen)
     first.run()
     first.run()
     identity = {"uid": "run", "study": "s"}
     checkpoint.save(tmp_path / "attempt-1", 12, first.state_dict("run"), identity)
     second = Trainer(task, "adam", 0)
-    second.admit("run", 1, chosen, checkpoint.load_latest(tmp_path, identity))
+    second.admit("run", Seeds.same(1), chosen, checkpoint.load_latest(tmp_path, identity))
     resumed = run_to_end(second, "run")
     strip = [({k: v for k, v in r.metrics.items() if k != "time/seconds"}, dict(r.vectors)) for r in straight]
     assert strip == [({k: v for k, v in r.metrics.items() if k != "time/seconds"}, dict(r.vectors)) for r in resumed]
@@ -124,9 +125,9 @@ def test_a_run_admitted_beside_others_in_mid_course_reports_as_if_alone() -> Non
     task, chosen = random_task(), settings("adam", epochs=3)
     _, alone = trained(task, chosen, seed=8)
     trainer = Trainer(task, "adam", 0)
-    trainer.admit("old", 1, settings("adam", epochs=6))
+    trainer.admit("old", Seeds.same(1), settings("adam", epochs=6))
     trainer.run()
-    trainer.admit("run", 8, chosen)
+    trainer.admit("run", Seeds.same(8), chosen)
     among = run_to_end(trainer, "run")
     assert [r.metrics["val/nelbo"] for r in alone] == [r.metrics["val/nelbo"] for r in among]
 

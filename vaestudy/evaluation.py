@@ -11,12 +11,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vaestudy.metrics import LogMeanExp, active_units, log_normal
+from vaestudy.metrics import LogMeanExp, active_units, log_normal, mutual_information
 from vaestudy.objectives import gaussian_rate, reparameterise
 from vaestudy.population import Task
 from vaestudy.seeding import Stream, mix
 
 CHUNK = 512
+MIXTURE_EXAMPLES = 1000
 SAMPLE_ROWS = 4096
 """Rows decoded at once in the importance-weighted bound: examples times samples."""
 
@@ -70,6 +71,13 @@ class Evaluator:
             Score(float(d + r.sum()) / count, float(d) / count, float(r.sum()) / count, u, (r / count).tolist())
             for d, r, u in zip(distortion, rate, units, strict=True)
         ]
+
+    @torch.no_grad()
+    def mutual_information(self, params: Mapping[str, Tensor]) -> float:
+        """I(x; z) of a single member's parameters ``[1, *shape]`` on at most ``MIXTURE_EXAMPLES`` examples; nats."""
+        x, eps = self._x[:MIXTURE_EXAMPLES], self._eps[:MIXTURE_EXAMPLES]
+        mu, logvar = self._task.model.encode(params, x[None])
+        return mutual_information(mu[0], logvar[0], eps)
 
     @torch.no_grad()
     def nll(self, params: Mapping[str, Tensor], samples: int) -> float:

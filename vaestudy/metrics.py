@@ -13,6 +13,13 @@ from torch import Tensor
 from vaestudy.records import Failure
 from vaestudy.registry import Source
 
+HOFFMAN = Source(
+    "hoffman2016elbo",
+    "Hoffman, Matthew D. and Johnson, Matthew J.",
+    "{ELBO} Surgery: Yet Another Way to Carve Up the Variational Evidence Lower Bound",
+    2016,
+    "NIPS Workshop on Advances in Approximate Bayesian Inference",
+)
 BURDA = Source(
     "burda2016importance",
     "Burda, Yuri and Grosse, Roger and Salakhutdinov, Ruslan",
@@ -23,6 +30,9 @@ BURDA = Source(
 
 ACTIVE_VARIANCE = 0.01
 """A latent dimension is active where Var_x(E_q[z]) exceeds this (Burda 2016, Section 5.2)."""
+
+MIXTURE_CHUNK = 128
+"""Posteriors that are compared with all codes at once."""
 
 COLLAPSE_KL_NATS = 0.1
 COLLAPSE_MARGIN_NATS = 1.0
@@ -56,6 +66,24 @@ class LogMeanExp:
         """The log of the mean weight so far, ``[N]`` in float64."""
         assert self._total is not None
         return self._total - math.log(self._count)
+
+
+def mutual_information(mu: Tensor, logvar: Tensor, eps: Tensor) -> float:
+    """I(x; z) under the encoder, in nats: how much a code tells of its example.
+
+    KL(q(z|x) || q(z)) with one sample an example and the aggregated posterior q(z) as the mixture of all N posteriors
+    (Hoffman and Johnson 2016); at most log N, which it reaches where every example has a code of its own.
+
+    Args:
+        mu, logvar: the posteriors ``[N, Z]``. eps: standard normals ``[N, Z]``.
+    """
+    z = mu + torch.exp(0.5 * logvar) * eps
+    own = log_normal(z, mu, logvar)
+    mixture = LogMeanExp()
+    for start in range(0, len(mu), MIXTURE_CHUNK):
+        part = slice(start, start + MIXTURE_CHUNK)
+        mixture.add(log_normal(z[:, None], mu[None, part], logvar[None, part]))
+    return float((own - mixture.value()).mean())
 
 
 def failure_class(*, nelbo: float, initial: float, trivial: float, kl: float, active: float) -> Failure:

@@ -22,7 +22,7 @@ from vaestudy.objectives import FreeBits, FreeBitsTable, gaussian_rate, reparame
 from vaestudy.optimizers import Optimizer
 from vaestudy.optimizers.base import Row
 from vaestudy.params import PARTS
-from vaestudy.seeding import Noise, Stream, mix, permutation
+from vaestudy.seeding import Noise, Seeds, Stream, mix, permutation
 from vaestudy.spec import Settings
 from vaestudy.timeline import Timeline
 
@@ -52,7 +52,7 @@ class Member:
             not finite, or None.
     """
 
-    seed: int
+    seeds: Seeds
     settings: Settings
     timeline: Timeline
     steps: int = 0
@@ -74,7 +74,7 @@ class Population:
     def add(self, member: Member, saved: Row | None = None) -> None:
         """Appends a member: at its initialisation, or as ``save`` left it."""
         if saved is None:
-            generator = torch.Generator().manual_seed(mix(member.seed, Stream.INIT.name, 0))
+            generator = torch.Generator().manual_seed(mix(member.seeds.init, Stream.INIT.name, 0))
             params = self.task.model.layout.initial(generator, self._dtype)[None].to(self.task.device)
             hparams = _columns([member], self._dtype, self.task.device)
             row = self._optimizer.get_row(self._optimizer.init(params, hparams), 0)
@@ -155,7 +155,8 @@ class _Stretch:
         self._at: Tensor | None = None
         self._leaves: dict[str, Tensor] = {}
         self._starts = [member.steps for member in members]
-        self._noise = Noise([member.seed for member in members], task.device)
+        self._order = Noise([member.seeds.order for member in members], task.device)
+        self._noise = Noise([member.seeds.noise for member in members], task.device)
         self._rows = torch.stack([_batches(task, member, count) for member in members], dim=1).to(task.device)
         moments = [member.timeline.at(member.steps, count) for member in members]
         self._lr = torch.stack([m.lr for m in moments], dim=1).to(task.device, dtype)
@@ -197,7 +198,7 @@ class _Stretch:
         rows = self._rows[i]
         x = self._task.examples.train.index_select(0, rows.reshape(-1)).view(*rows.shape, -1)
         if self._task.examples.dynamic:
-            u = self._noise.uniform(Stream.BINARIZE, steps, *x.shape[1:], dtype=x.dtype)
+            u = self._order.uniform(Stream.BINARIZE, steps, *x.shape[1:], dtype=x.dtype)
             x = torch.lt(u, x, out=u)
         eps = self._noise.normal(Stream.LATENT, steps, rows.shape[1], self._task.model.latent_dim, dtype=self._dtype)
         return x, eps
@@ -237,7 +238,7 @@ class _Stretch:
 def _batches(task: Task, member: Member, count: int) -> Tensor:
     """The rows of a member's next ``count`` batches, all in one epoch, ``[S, B]``."""
     epoch, first = divmod(member.steps, task.steps_per_epoch)
-    order = permutation(member.seed, epoch, len(task.examples.train))
+    order = permutation(member.seeds.order, epoch, len(task.examples.train))
     start = first * task.batch_size
     return order[start : start + count * task.batch_size].view(count, task.batch_size)
 

@@ -19,9 +19,12 @@ from typing import Any, Literal, cast
 
 from vaestudy.errors import DataError, DiskError
 
-Stage = Literal["search", "confirm"]
+Stage = Literal["search", "target", "confirm", "sources"]
+Varied = Literal["all", "init", "order", "noise"]
 Outcome = Literal["done", "pruned", "diverged", "failed", "cancelled"]
 Failure = Literal["none", "diverged", "collapsed"]
+STAGES: tuple[Stage, ...] = ("search", "target", "confirm", "sources")
+VARIED: tuple[Varied, ...] = ("init", "order", "noise")
 OUTCOMES: tuple[Outcome, ...] = ("done", "pruned", "diverged", "failed", "cancelled")
 
 
@@ -32,9 +35,10 @@ class Run:
     Attributes:
         uid: its identity, ``seeding.uid`` of study hash, cell, trial and seed.
         cell: ``<workload>/<method>``.
-        stage: ``search`` (a trial) or ``confirm`` (a winner under a fresh seed).
-        trial: the number of the trial within its cell; in confirm, of the winner.
-        seed: the seed of the run's streams (initialisation, order, noise).
+        stage: ``search`` (a trial), or a winner under a fresh seed: ``confirm``, ``target`` (the best reference
+            method, whose scores make the target) or ``sources`` (one stream varies, the others stay).
+        trial: the number of the trial within its cell; in the other stages, of the winner.
+        seed: the seed of the streams that vary. varied: which do; all but in ``sources``.
         settings: the sampled and fixed hyperparameters by dotted key, resolved values only.
     """
 
@@ -46,11 +50,13 @@ class Run:
     trial: int
     seed: int
     settings: Mapping[str, Any]
+    varied: Varied = "all"
 
     @property
     def name(self) -> str:
-        """The name a person sees: ``adam #017`` or ``adam #017 seed 3``."""
-        base = f"{self.method} #{self.trial:03d}"
+        """The name a person sees: ``adam #017``, ``adam #017 seed 3``, ``adam #017 target seed 1003``."""
+        words = {"search": "", "confirm": "", "target": " target", "sources": f" {self.varied}"}
+        base = f"{self.method} #{self.trial:03d}{words[self.stage]}"
         return base if self.stage == "search" else f"{base} seed {self.seed}"
 
 
@@ -80,7 +86,7 @@ class End:
         outcome: done, pruned (by the pruner), diverged (non-finite loss at ``step``), failed (infrastructure) or
             cancelled.
         failure: the failure class by rule (protocol, rule 7).
-        metrics: the summary, e.g. ``final/val_nelbo``, ``final/test_nll``; nats per example.
+        metrics: the summary, e.g. ``final/val_nelbo``, ``final/test_nll``; nats per example; finite values only.
         reason: one line, for failed and cancelled.
     """
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
@@ -28,6 +29,26 @@ class Stream(IntEnum):
     WEIGHTS = 4
     SPLIT = 5
     EVALUATE = 6
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """One run's seeds: of initialisation, of data order with binarisation, of noise (latent and in the weights)."""
+
+    init: int
+    order: int
+    noise: int
+
+    @classmethod
+    def same(cls, seed: int) -> Seeds:
+        """One seed for everything; the streams are independent all the same."""
+        return cls(seed, seed, seed)
+
+    @classmethod
+    def varying(cls, varied: str, seed: int, rest: int) -> Seeds:
+        """``seed`` for what varies (``all``, or one of init, order, noise), ``rest`` for the others."""
+        init, order, noise = (seed if varied in ("all", name) else rest for name in ("init", "order", "noise"))
+        return cls(init, order, noise)
 
 
 def mix(*parts: int | str) -> int:

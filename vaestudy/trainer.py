@@ -1,6 +1,6 @@
 """The trainer: admits runs to a population, trains them to the next evaluation, judges them. Knows nothing of who asks.
 
-trainer.admit(uid, seed, settings)
+trainer.admit(uid, seeds, settings)
 while trainer.uids:
     for progress in trainer.run():
         ...                           # progress.reports, progress.outcome
@@ -21,6 +21,7 @@ from vaestudy.metrics import failure_class
 from vaestudy.optimizers import optimizers
 from vaestudy.population import Member, Population, Task
 from vaestudy.records import End, Report
+from vaestudy.seeding import Seeds
 from vaestudy.spec import Settings
 from vaestudy.timeline import Timeline
 
@@ -62,9 +63,9 @@ class Trainer:
         """The runs in training, by row."""
         return [track.uid for track in self._tracks]
 
-    def admit(self, uid: str, seed: int, settings: Settings, saved: dict[str, Any] | None = None) -> None:
+    def admit(self, uid: str, seeds: Seeds, settings: Settings, saved: dict[str, Any] | None = None) -> None:
         """Takes a run in: from its start, or as ``state_dict`` left it."""
-        member = Member(seed, settings, Timeline(settings, self._total(settings)))
+        member = Member(seeds, settings, Timeline(settings, self._total(settings)))
         self._population.add(member, saved["row"] if saved else None)
         history = [Report(**report) for report in saved["history"]] if saved else []
         self._tracks.append(Track(uid, history, saved["seconds"] if saved else 0.0))
@@ -125,6 +126,9 @@ class Trainer:
             "final/val_nelbo": last.metrics["val/nelbo"],
             "final/best_val_nelbo": best.metrics["val/nelbo"],
             "final/best_epoch": best.epoch,
+            "final/kl": last.metrics["val/kl"],
+            "final/rec": last.metrics["val/rec"],
+            "final/active_units": last.metrics["val/active_units"],
             "final/epochs": last.epoch,
             "final/grad_evals": member.grad_evals,
             "final/train_seconds": track.seconds,
@@ -142,7 +146,9 @@ class Trainer:
                 summary,
                 f"loss not finite at update {member.diverged_at or member.steps}",
             )
-        return End("done", member.steps, time.time(), failure, summary)
+        summary["final/mutual_information"] = self._evaluator.mutual_information(self._params_of(uid))
+        finite = {name: value for name, value in summary.items() if math.isfinite(value)}
+        return End("done", member.steps, time.time(), failure, finite)
 
     def test(self, uid: str, x: Tensor, iwae_samples: int) -> dict[str, float]:
         """The scores of a run on test examples ``[N, D]``; ``final/test_nll`` is the IWAE-K bound."""

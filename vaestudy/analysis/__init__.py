@@ -6,7 +6,7 @@ from vaestudy.analysis.compare import Comparison, compare
 from vaestudy.analysis.export import FORMATS, export
 from vaestudy.analysis.frames import Records, load
 from vaestudy.analysis.run_figures import run_figures
-from vaestudy.analysis.statistics import winner
+from vaestudy.analysis.statistics import best_winner, winner
 from vaestudy.analysis.tables import Report
 from vaestudy.analysis.tables import report as make_report
 
@@ -17,4 +17,16 @@ def report(folder: Path) -> Report:
     return make_report(records, compare(records))
 
 
-__all__ = ["FORMATS", "Comparison", "Records", "Report", "compare", "export", "load", "report", "run_figures", "winner"]
+__all__ = [
+    "FORMATS",
+    "Comparison",
+    "Records",
+    "Report",
+    "best_winner",
+    "compare",
+    "export",
+    "load",
+    "report",
+    "run_figures",
+    "winner",
+]

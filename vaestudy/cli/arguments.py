@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vaestudy.errors import UsageError, nearest
+
 if TYPE_CHECKING:
+    from vaestudy.records import Stage
     from vaestudy.spec import Study
     from vaestudy.study import StudyFolder
 
@@ -23,6 +26,11 @@ Overrides = Annotated[
 Results = Annotated[Path | None, typer.Option("--results", help="The folder of all studies.  [default: ./results]")]
 Address = Annotated[str | None, typer.Option("--address", help="A Ray cluster, host:port; default: this machine.")]
 Until = Annotated[str | None, typer.Option("--until", help="Stop, resumable, after e.g. 90s, 30m, 2h.")]
+
+Stages = Annotated[
+    list[str] | None,
+    typer.Option("--stage", help="Run only search, target, confirm or sources; may be repeated.", show_default="all"),
+]
 
 DEFAULT_RESULTS = Path("results")
 
@@ -49,6 +57,20 @@ def folder(name: str, results: Path | None) -> StudyFolder:
         study = load(name, None, results)
         return find(study.name, results or Path(study.storage.results))
     return find(name, results or DEFAULT_RESULTS)
+
+
+def stages(names: Sequence[str] | None) -> tuple[Stage, ...]:
+    """The stages that ``--stage`` names, all where it is not given.
+
+    Raises:
+        UsageError: a name is no stage.
+    """
+    from vaestudy.records import STAGES
+
+    for name in names or ():
+        if name not in STAGES:
+            raise UsageError(f"--stage: unknown stage {name!r} - {nearest(name, STAGES)}")
+    return tuple(stage for stage in STAGES if not names or stage in names)
 
 
 def command_line() -> str:

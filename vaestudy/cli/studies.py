@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -16,16 +17,19 @@ from vaestudy.cli.arguments import (
     NameArgument,
     Overrides,
     Results,
+    Stages,
     StudyArgument,
     Until,
     command_line,
     folder,
     load,
+    stages,
 )
 from vaestudy.cli.output import Output, seconds
 from vaestudy.errors import ConflictError, UsageError
 
 if TYPE_CHECKING:
+    from vaestudy.records import Stage
     from vaestudy.spec import Study
     from vaestudy.study import Status
 
@@ -132,9 +136,9 @@ def plan(
         rows = [[*row, f"{epochs[line.cell]:.3f}"] for row, line in zip(rows, made.lines, strict=True)]
     output.table(header, rows)
     rung = "no pruning" if made.first_rung is None else f"pruning from epoch {made.first_rung}"
-    output.result(
-        f"{made.runs} runs at most, {made.epochs} epochs each, {rung}; results in {results or made.results.parent}"
-    )
+    target = f", {made.target_runs} of them for the target" if made.target_runs else ""
+    output.result(f"{made.runs} runs at most{target}, {made.epochs} epochs each, {rung}")
+    output.result(f"results in {results or made.results.parent}")
     if probe:
         total = sum(epochs[line.cell] * made.epochs * (line.trials + line.confirmations) for line in made.lines)
         output.result(f"about {seconds(total)} of training on one worker")
@@ -147,9 +151,11 @@ def launch(
     results: Results = None,
     address: Address = None,
     until: Until = None,
+    stage: Stages = None,
     resume: Annotated[Resume, typer.Option(help="What to do where the study has begun already.")] = "auto",
 ) -> None:
     """Runs a study, or goes on with it."""
+    wanted = stages(stage)
     loaded = load(study, overrides, results)
     place = results or Path(loaded.storage.results)
     begun = (place / loaded.name / "study.yaml").exists()
@@ -159,7 +165,7 @@ def launch(
         )
     if not begun and resume == "must":
         raise ConflictError(f"study {loaded.name!r} has not begun in {place}; launch it without --resume must")
-    _run(context.obj, loaded, place, address, until)
+    _run(context.obj, loaded, place, address, until, wanted)
 
 
 def resume(
@@ -170,13 +176,16 @@ def resume(
     until: Until = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed trials again.")] = False,
     add_trials: Annotated[int, typer.Option("--add-trials", min=0, help="Search so many more trials per cell.")] = 0,
+    add_seeds: Annotated[int, typer.Option("--add-seeds", min=0, help="Confirm under so many more seeds.")] = 0,
+    stage: Stages = None,
 ) -> None:
-    """Goes on with a study that was stopped or killed."""
+    """Goes on with a study that was stopped or killed, or extends one that has ended."""
+    wanted = stages(stage)
     found = folder(name, results)
     loaded = found.study()
-    if add_trials:
-        loaded = load(str(found.resolved), [f"search.trials={loaded.search.trials + add_trials}"], results)
-    _run(context.obj, loaded, found.path.parent, address, until, retry_failed)
+    grown = {"search.trials": loaded.search.trials + add_trials, "confirm.seeds": loaded.confirm.seeds + add_seeds}
+    loaded = load(str(found.resolved), [f"{key}={value}" for key, value in grown.items()], results)
+    _run(context.obj, loaded, found.path.parent, address, until, wanted, retry_failed)
 
 
 def stop(context: typer.Context, name: NameArgument, results: Results = None) -> None:
@@ -233,7 +242,13 @@ def list_studies(context: typer.Context, results: Results = None) -> None:
 
 
 def _run(
-    output: Output, study: Study, results: Path, address: str | None, until: str | None, retry_failed: bool = False
+    output: Output,
+    study: Study,
+    results: Path,
+    address: str | None,
+    until: str | None,
+    wanted: Sequence[Stage],
+    retry_failed: bool = False,
 ) -> None:
     from vaestudy.cli.results import show_report
     from vaestudy.study import launch as run_study
@@ -252,6 +267,7 @@ def _run(
             seconds=limit,
             listener=watcher.show,
             retry_failed=retry_failed,
+            stages=wanted,
         )
     _footer(output, study, results, final)
     show_report(output, results / study.name)
@@ -268,7 +284,10 @@ def _footer(output: Output, study: Study, results: Path, final: Status) -> None:
     if final.state == "complete":
         output.note(f"Complete: {final.finished_runs} runs. Tables and figures in {results / study.name / 'report'}\n")
     else:
-        output.note(f"Stopped in time; go on with: vaestudy resume {study.name}{_where(results)}\n")
+        output.note(
+            f"{final.finished_runs} of {final.planned_runs} runs so far; go on with: "
+            f"vaestudy resume {study.name}{_where(results)}\n"
+        )
 
 
 def _where(results: Path) -> str:

@@ -7,6 +7,7 @@ official addresses; a file whose SHA-256 is not the pinned one is never read.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -81,6 +82,7 @@ def fetch(made: DataSet, folder: Path) -> None:
 
 
 def _download(name: str, file: RemoteFile, folder: Path) -> None:
+    pooch.get_logger().setLevel(logging.WARNING)
     errors = []
     for address in file.addresses:
         target = folder / file.path

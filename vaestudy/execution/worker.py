@@ -21,12 +21,16 @@ from vaestudy.models import models
 from vaestudy.population import Task
 from vaestudy.records import attempt_folder
 from vaestudy.registry import import_plugin
-from vaestudy.seeding import mix
+from vaestudy.seeding import Seeds, mix
 from vaestudy.spec import Workload
 from vaestudy.trainer import Progress, Trainer
 
 NEWS_SECONDS = 1.0
 """Evaluations closer together than this travel in one message, unless a verdict is awaited."""
+
+
+STILL_SEED = 1
+"""The seed of what does not vary in the runs of stage ``sources``; one of the confirmation seeds."""
 
 
 class Group:
@@ -77,7 +81,8 @@ class Group:
     def _admit(self, job: Job) -> None:
         uid = job.run.uid
         saved = checkpoint.load_latest(self._attempt(job).parent, self._identity(uid))
-        self._trainer.admit(uid, mix(self._common.seed, job.run.seed), job.settings, saved)
+        own, rest = (mix(self._common.seed, seed) for seed in (job.run.seed, STILL_SEED))
+        self._trainer.admit(uid, Seeds.varying(job.run.varied, own, rest), job.settings, saved)
         self._jobs[uid] = job
         self._unsent[uid] = saved is not None
 

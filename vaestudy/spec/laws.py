@@ -21,7 +21,7 @@ from vaestudy.spec import arms
 from vaestudy.spec.identity import leaves
 from vaestudy.spec.legal import name_problem
 from vaestudy.spec.messages import Keys, Violation
-from vaestudy.spec.models import Component, Study, Workload
+from vaestudy.spec.models import INDEPENDENT, Component, Study, Workload
 
 Law = Callable[[Study], Iterator[Violation]]
 
@@ -151,6 +151,27 @@ def budgets_within_trials(study: Study) -> Iterator[Violation]:
             yield Violation(("confirm", "budgets", index), f"expected at most search.trials ({trials}), got {budget}")
 
 
+def target_can_be_found(study: Study) -> Iterator[Violation]:
+    """The target's reference methods, trials and workloads are the study's, and its trials are independent."""
+    target, trials = study.target, study.search.trials
+    if target is None:
+        return
+    for index, method in enumerate(target.methods or ()):
+        if method not in study.methods:
+            message = f"unknown method {method!r} - {nearest(method, study.methods)}"
+            yield Violation(("target", "methods", index), message)
+    for workload in target.nats:
+        if workload not in study.workloads:
+            message = f"unknown workload {workload!r} - {nearest(workload, study.workloads)}"
+            yield Violation(("target", "nats", workload), message)
+    if target.trials is not None and target.trials > trials:
+        yield Violation(("target", "trials"), f"expected at most search.trials ({trials}), got {target.trials}")
+    sampler = study.search.sampler.name
+    if sampler not in INDEPENDENT and set(study.workloads) - set(target.nats):
+        message = f"reruns follow independent random trials, and {sampler} learns from its trials"
+        yield Violation(("target",), f"{message}: declare target.nats, or search with {' or '.join(INDEPENDENT)}")
+
+
 def joint_alone(study: Study) -> Iterator[Violation]:
     """A joint search trains trials one by one: its trials differ in their optimizer."""
     if study.search.allocation == "joint" and study.resources.population > 1:
@@ -231,6 +252,7 @@ LAWS: tuple[tuple[Law, tuple[str, ...]], ...] = (
     (arms.parts_train, ("train.stages", "shared_search")),
     (grace_within_training, ("train.epochs", "search.pruner")),
     (budgets_within_trials, ("search.trials", "confirm")),
+    (target_can_be_found, ("methods", "target", "search.trials", "search.sampler")),
     (joint_alone, ("search.allocation", "resources")),
     (baseline_is_a_method, ("methods", "report")),
     (tracking_address, ("tracking",)),

@@ -8,6 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 NAME = r"^[a-z0-9][a-z0-9_.-]{0,63}$"
 PHASE_NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"  # no dot: it is one part of train.stages.NAME.share
+MOST_SEEDS = 999
+"""Of a stage; each stage has a block of a thousand seeds."""
+INDEPENDENT = ("random", "sobol")
+"""Samplers whose trials do not depend on each other's results: stage T of the protocol."""
 WALL_CLOCK = r"^\d+(\.\d+)?(s|m|h|d)$"
 RANGE_FORM = "one of {log: [lo, hi]}, {uniform: [lo, hi]}, {int: [lo, hi]}, {choice: [...]}"
 
@@ -189,13 +193,30 @@ class Search(Frozen):
     pruner: Pruner = Pruner()
 
 
+class Target(Frozen):
+    """Which score counts as reached (protocol, rule 8): that of the best reference method, or a declared one."""
+
+    methods: tuple[Name, ...] | None = Field(
+        default=None, min_length=1, description="reference methods; the best trial of them all is rerun; default: all"
+    )
+    trials: int | None = Field(default=None, ge=1, description="of each reference method; default: all trials")
+    seeds: int = Field(default=20, ge=1, le=MOST_SEEDS, description="reruns; the target is the median of their best")
+    nats: dict[Name, float] = Field(default={}, description="declared targets by workload, in the place of reruns")
+
+
 class Confirm(Frozen):
     """How winners are confirmed: fresh seeds, test split."""
 
     budgets: tuple[Annotated[int, Field(ge=1)], ...] | None = Field(
         default=None, min_length=1, description="confirm the best of the first n trials for each n; default: all trials"
     )
-    seeds: int = Field(default=10, ge=0, description="fresh seeds per winner")
+    seeds: int = Field(default=10, ge=0, le=MOST_SEEDS, description="fresh seeds per winner")
+    sources: int = Field(
+        default=0,
+        ge=0,
+        le=MOST_SEEDS,
+        description="runs of each winner for each of initialisation, data order and noise varied alone",
+    )
     iwae_samples: int = Field(default=500, ge=1, description="K of the importance-weighted bound on the test NLL")
 
 
@@ -254,6 +275,7 @@ class Study(Frozen):
     methods: dict[Name, Method] = Field(min_length=1, description="what is compared, by name; one arm each")
     shared_search: dict[str, Range] = Field(default={}, description="searched for every method alike")
     search: Search
+    target: Target | None = None
     confirm: Confirm = Confirm()
     resources: Resources = Resources()
     budget: Budget = Budget()

@@ -24,6 +24,7 @@ from typing import Any
 from vaestudy.errors import ConflictError, DiskError, UsageError, nearest
 from vaestudy.records import write_atomically
 from vaestudy.spec import Study, canonical, differences, dump_study, load_study, space, study_hash
+from vaestudy.study.environment import environment
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class StudyFolder:
                 f"{self.path} holds another study named {study.name!r}; what differs:\n  {listed}\n"
                 f"give this one another name (name={study.name}-2), or remove the folder"
             )
-        if study.search.trials < stored.search.trials or study.confirm.seeds < stored.confirm.seeds:
+        if any(new < old for new, old in zip(_budgets(study), _budgets(stored), strict=True)):
             raise ConflictError(f"{self.path}: budgets may grow, not shrink: {'; '.join(changed)}")
 
     def make(self) -> None:
@@ -160,9 +161,20 @@ def parse_duration(text: str) -> float:
         raise UsageError(f"expected a time such as 90s, 30m, 2h or 1d, got {text!r}") from None
 
 
+def _budgets(study: Study) -> tuple[int, ...]:
+    """What may grow from one launch to the next."""
+    reruns = study.target.seeds if study.target else 0
+    return study.search.trials, study.confirm.seeds, study.confirm.sources, reruns
+
+
 def _facts(study: Study) -> dict[str, Any]:
     searched = {method: [canonical(key) for key in space(study, method)] for method in study.methods}
-    return {"hash": study_hash(study), "study": study.model_dump(mode="json", by_alias=True), "searched": searched}
+    return {
+        "hash": study_hash(study),
+        "study": study.model_dump(mode="json", by_alias=True),
+        "searched": searched,
+        "environment": environment(study),
+    }
 
 
 def _holder(path: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
@@ -13,13 +13,14 @@ from types import FrameType
 from vaestudy import analysis, data
 from vaestudy.errors import ConflictError, InterruptedStudyError, UnsuccessfulError
 from vaestudy.execution import Common, check_address, connect, disconnect, execute
+from vaestudy.records import STAGES, Stage
 from vaestudy.search import CellSearch, RetryingStorage, open_storage
 from vaestudy.seeding import mix
 from vaestudy.spec import Study, cells, first_rung, space, study_hash
 from vaestudy.study.folder import StudyFolder, parse_duration
 from vaestudy.study.queue import StudyQueue
 from vaestudy.study.ship import ShipperProcess
-from vaestudy.study.status import State, Status, count, make, status
+from vaestudy.study.status import Status, make, status
 from vaestudy.tracking import check_environment, preflight, tracking_uri
 
 Listener = Callable[[Status], None]
@@ -74,6 +75,7 @@ def launch(
     seconds: float | None = None,
     listener: Listener = lambda status: None,
     retry_failed: bool = False,
+    stages: Collection[Stage] = STAGES,
 ) -> Status:
     """Runs a study to its end, or on from where it was left.
 
@@ -85,6 +87,7 @@ def launch(
         seconds: stop, resumable, after so long.
         listener: told the status a few times a second.
         retry_failed: run trials again that failed for good (infrastructure).
+        stages: what to run; the others are left as they are.
 
     Raises:
         VaestudyError: by class, what the exit code says; whatever ran is left resumable.
@@ -102,7 +105,7 @@ def launch(
         stack.callback(storage.close)
         searches = _searches(study, storage, retry_failed)
         shipper = stack.enter_context(ShipperProcess.start(study, folder, command))
-        _run(study, folder, searches, address, seconds, listener)
+        _run(study, folder, searches, address, seconds, listener, stages)
         analysis.export(folder.path, study.report.formats, folder.report)
         shipper.finish()
     return _judged(study, status(folder))
@@ -145,12 +148,13 @@ def _run(
     address: str | None,
     seconds: float | None,
     listener: Listener,
+    stages: Collection[Stage],
 ) -> None:
     limits = [parse_duration(study.budget.wall_clock)] if study.budget.wall_clock else []
     watch = Watch(folder, min([*limits, *([] if seconds is None else [seconds])], default=None))
     heartbeat = Heartbeat(study, watch, listener)
     queue = StudyQueue(
-        study, study_hash(study), folder.path, searches, lambda: watch.stopping, lambda: heartbeat.beat(queue)
+        study, study_hash(study), folder.path, searches, lambda: watch.stopping, lambda: heartbeat.beat(queue), stages
     )
     if status(folder).seconds_left == 0:
         return
@@ -190,10 +194,8 @@ class Heartbeat:
         self._watch.look()
         if self._before is None:
             self._before = len(queue.ended)
-        arms = count(self._study, queue.ended.values(), [job.run for job in queue.live.values()])
-        state: State = "running"
-        elapsed = now - self._began
-        self._listener(make(self._study.name, state, arms, elapsed, len(queue.ended) - self._before))
+        ended, live = list(queue.ended.values()), [job.run for job in queue.live.values()]
+        self._listener(make(self._study, "running", ended, live, now - self._began, len(ended) - self._before))
 
 
 def _common(study: Study, folder: Path, device: str, threads: int) -> Common:

@@ -12,13 +12,15 @@ import torch
 
 from vaestudy.data import data_folder, data_sets
 from vaestudy.execution import make_task
+from vaestudy.records import VARIED
+from vaestudy.seeding import Seeds
 from vaestudy.spec import Cell, Range, Study, Workload, cells, first_rung, resolve, space
 from vaestudy.trainer import Trainer
 
 
 @dataclass(frozen=True)
 class Line:
-    """One cell's plan: trials to search, searched dimensions, at most so many confirmation runs, updates of one run."""
+    """One cell's plan: trials to search, searched dimensions, at most so many reruns of winners, updates of one run."""
 
     cell: str
     trials: int
@@ -34,17 +36,23 @@ class Line:
 
 @dataclass(frozen=True)
 class Plan:
-    """A study's plan; ``first_rung`` is the first epoch at which a trial may be pruned, None without a pruner."""
+    """A study's plan.
+
+    Attributes:
+        target_runs: reruns of the best reference method, over all workloads.
+        first_rung: the first epoch at which a trial may be pruned, None without a pruner.
+    """
 
     name: str
     lines: tuple[Line, ...]
+    target_runs: int
     epochs: int
     first_rung: int | None
     results: Path
 
     @property
     def runs(self) -> int:
-        return sum(line.trials + line.confirmations for line in self.lines)
+        return sum(line.trials + line.confirmations for line in self.lines) + self.target_runs
 
 
 def plan(study: Study) -> Plan:
@@ -56,9 +64,15 @@ def plan(study: Study) -> Plan:
         trials = study.search.trials // len(study.methods) if joint else study.search.trials
         updates = study.train.epochs * steps_per_epoch(study.workloads[cell.workload])
         dimensions = len(space(study, cell.method))
-        lines.append(Line(cell.key, trials, dimensions, len(budgets) * study.confirm.seeds, updates))
+        reruns = len(budgets) * study.confirm.seeds + len(VARIED) * study.confirm.sources
+        lines.append(Line(cell.key, trials, dimensions, reruns, updates))
     rung = None if study.search.pruner.name == "none" else first_rung(study)
-    return Plan(study.name, tuple(lines), study.train.epochs, rung, Path(study.storage.results) / study.name)
+    results = Path(study.storage.results) / study.name
+    return Plan(study.name, tuple(lines), _target_runs(study), study.train.epochs, rung, results)
+
+
+def _target_runs(study: Study) -> int:
+    return study.target.seeds * len(set(study.workloads) - set(study.target.nats)) if study.target else 0
 
 
 def training_rows(workload: Workload) -> int:
@@ -85,7 +99,7 @@ def _epoch_seconds(study: Study, cell: Cell) -> float:
     torch.set_num_threads(1)
     trainer = Trainer(make_task(workload, data_folder(), "cpu"), study.methods[cell.method].optimizer, study.seed)
     drawn = {key: _middle(entry) for key, entry in space(study, cell.method).items() if not entry.when}
-    trainer.admit("probe", study.seed, resolve(study, cell.method, drawn, training_rows(workload)))
+    trainer.admit("probe", Seeds.same(study.seed), resolve(study, cell.method, drawn, training_rows(workload)))
     trainer.run()
     start = time.perf_counter()
     trainer.run()

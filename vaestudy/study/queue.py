@@ -1,4 +1,4 @@
-"""What runs next, and what its results mean: the search of every cell, then the confirmation of its winners.
+"""What runs next, and what its results mean: the search of every cell, then the reruns of its winners.
 
 Each report goes to the run's spool first, then to the search. Whatever a killed driver left behind is picked up: a
 trial that had ended in its spool is told, one that had not is run again under its own identity.
@@ -8,20 +8,16 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vaestudy.analysis import winner
+from vaestudy.errors import ConflictError
 from vaestudy.execution import Job
-from vaestudy.records import End, Report, Run, Spool, last_attempt, read_runs
-from vaestudy.search import CellSearch, Told
-from vaestudy.seeding import uid
-from vaestudy.spec import Cell, Settings, Study, resolve
-from vaestudy.study.plan import training_rows
-
-TUNING_SEED = 0
-"""Every trial of a search trains under this seed; confirmation seeds count from 1."""
+from vaestudy.records import STAGES, End, Report, Run, Spool, Stage, last_attempt, read_runs
+from vaestudy.search import CellSearch
+from vaestudy.spec import Cell, Study
+from vaestudy.study.stages import Stages, reference_methods
 
 
 @dataclass
@@ -29,13 +25,13 @@ class Unit:
     """One Optuna study and what follows from it: a cell, or in joint mode a workload with all methods.
 
     Attributes:
-        confirming: the confirmation runs still to start; None until the search has finished.
+        reruns: what the winners still have to run; None until the search has finished.
     """
 
     workload: str
     methods: tuple[str, ...]
     search: CellSearch
-    confirming: deque[Job] | None = None
+    reruns: deque[Job] | None = None
 
 
 class StudyQueue:
@@ -49,22 +45,45 @@ class StudyQueue:
         searches: Mapping[str, CellSearch],
         stop_requested: Callable[[], bool],
         on_tick: Callable[[], None],
+        wanted: Collection[Stage] = STAGES,
     ):
+        """
+        Args:
+            wanted: the stages to run; the others are left as they are.
+
+        Raises:
+            ConflictError: a stage other than the search is wanted alone, and a search has not finished.
+        """
         self._study = study
-        self._hash = study_hash
+        self._stages = Stages(study, study_hash)
         self._folder = folder
         self._stop_requested = stop_requested
         self._on_tick = on_tick
+        self._wanted = frozenset(wanted)
         self._spools: dict[str, Spool] = {}
         self.ended: dict[str, tuple[Run, End]] = {
             record.run.uid: (record.run, record.end) for record in read_runs(folder) if record.end
         }
         self.live: dict[str, Job] = {}
         self._units = deque(self._unit(key, search) for key, search in searches.items())
+        self._targets: dict[str, deque[Job] | None] = dict.fromkeys(study.workloads)
+        self._check_searched()
 
     def _unit(self, key: str, search: CellSearch) -> Unit:
         workload, _, method = key.partition("/")
         return Unit(workload, (method,) if method else tuple(self._study.methods), search)
+
+    def _check_searched(self) -> None:
+        if "search" in self._wanted:
+            return
+        for unit in self._units:
+            if not unit.search.finished():
+                where = f"{unit.workload}/{unit.methods[0]}" if len(unit.methods) == 1 else unit.workload
+                ended = len(unit.search.told())
+                raise ConflictError(
+                    f"the search of {where} has ended {ended} of {self._study.search.trials} trials; what "
+                    f"follows needs them all: run --stage search first"
+                )
 
     # --- what runs next ---------------------------------------------------------------------------------------------
 
@@ -75,94 +94,85 @@ class StudyQueue:
             jobs = self._from_unit(self._units[-1], count)
             if jobs:
                 return jobs
-        return []
+        return self._from_targets(count)
 
     def refill(self, job: Job) -> Job | None:
         """Another job of the freed run's cell."""
-        unit = next(u for u in self._units if u.workload == job.run.workload and job.run.method in u.methods)
+        unit = self._unit_of(job.run)
         jobs = self._from_unit(unit, 1) if len(unit.methods) == 1 else []
         return jobs[0] if jobs else None
 
     @property
     def exhausted(self) -> bool:
-        """Nothing to ask for, nothing to confirm, and no search in flight that a confirmation would follow."""
-        return all(unit.confirming is not None and not unit.confirming for unit in self._units)
+        """Nothing to ask for, nothing to rerun, and no search in flight that reruns would follow."""
+        waiting = [*(unit.reruns for unit in self._units), *self._targets.values()]
+        return all(jobs is not None and not jobs for jobs in waiting)
 
     def _from_unit(self, unit: Unit, count: int) -> list[Job]:
-        jobs = self._trials(unit, count)
+        jobs = self._trials(unit, count) if "search" in self._wanted else []
         if jobs:
             return jobs
-        if unit.confirming is None and unit.search.finished():
-            unit.confirming = deque(self._confirmation(unit))
-        confirming = unit.confirming or deque()
-        same = [confirming.popleft() for _ in range(min(count, len(confirming)))]
-        rest = [job for job in same if job.run.method != same[0].run.method]
-        confirming.extendleft(reversed(rest))
-        return [self._open(job) for job in same if job.run.method == same[0].run.method]
+        if unit.reruns is None and unit.search.finished():
+            unit.reruns = deque(self._missing(self._reruns(unit)))
+        return self._pop(unit.reruns or deque(), count)
+
+    def _from_targets(self, count: int) -> list[Job]:
+        """Reruns of the best reference method of a workload whose searches have all finished."""
+        for workload, jobs in self._targets.items():
+            units = [unit for unit in self._units if unit.workload == workload]
+            if jobs is None and all(unit.search.finished() for unit in units):
+                jobs = self._targets[workload] = deque(self._missing(self._target_jobs(workload, units)))
+            if jobs:
+                return self._pop(jobs, count)
+        return []
+
+    def _pop(self, waiting: deque[Job], count: int) -> list[Job]:
+        """Up to ``count`` of the first jobs that are of one method."""
+        jobs: list[Job] = []
+        while waiting and len(jobs) < count and (not jobs or waiting[0].run.method == jobs[0].run.method):
+            jobs.append(self._open(waiting.popleft()))
+        return jobs
 
     def _trials(self, unit: Unit, count: int) -> list[Job]:
         jobs: list[Job] = []
         while len(jobs) < count and (ask := unit.search.ask()) is not None:
-            cell = Cell(unit.workload, ask.method)
-            settings = self._settings(cell, ask.drawn)
-            run = Run(
-                uid(self._hash, cell.key, ask.number, TUNING_SEED),
-                cell.key,
-                cell.workload,
-                cell.method,
-                "search",
-                ask.number,
-                TUNING_SEED,
-                settings.flat(),
-            )
-            if self._has_result(run.uid):
-                self._tell(unit.search, ask.number, self.ended[run.uid][1])
+            job = self._stages.trial(Cell(unit.workload, ask.method), ask.number, ask.drawn)
+            if self._has_result(job.run.uid):
+                self._tell(unit.search, ask.number, self.ended[job.run.uid][1])
                 continue
-            jobs.append(self._open(Job(run, settings, 0)))
+            jobs.append(self._open(job))
         return jobs
 
-    def _confirmation(self, unit: Unit) -> Iterator[Job]:
-        """Each method's winner at each budget under each fresh seed; one run where budgets share a winner."""
+    def _reruns(self, unit: Unit) -> Iterator[Job]:
         told = unit.search.told()
         for method in unit.methods:
             cell = Cell(unit.workload, method)
-            for trial in self._winners(cell, told):
-                settings = self._settings(cell, trial.drawn)
-                for seed in range(1, self._study.confirm.seeds + 1):
-                    run = Run(
-                        uid(self._hash, cell.key, trial.number, seed),
-                        cell.key,
-                        cell.workload,
-                        method,
-                        "confirm",
-                        trial.number,
-                        seed,
-                        settings.flat(),
-                    )
-                    if not self._has_result(run.uid):
-                        yield Job(run, settings, 0)
+            if "confirm" in self._wanted:
+                yield from self._stages.confirmations(cell, told)
+            if "sources" in self._wanted:
+                yield from self._stages.sources(cell, told)
 
-    def _winners(self, cell: Cell, told: Sequence[Told]) -> list[Told]:
-        scores = {t.number: t.value for t in told if t.method == cell.method and t.outcome == "done"}
-        budgets = self._study.confirm.budgets or (self._study.search.trials,)
-        numbers = {winner(scores, budget) for budget in budgets}
-        return [t for t in told if t.number in numbers]
+    def _target_jobs(self, workload: str, units: Sequence[Unit]) -> Iterator[Job]:
+        if "target" in self._wanted:
+            told = [trial for unit in units for trial in unit.search.told()]
+            methods = reference_methods(self._study)
+            yield from self._stages.targets(workload, {m: [t for t in told if t.method == m] for m in methods})
+
+    def _missing(self, jobs: Iterable[Job]) -> Iterator[Job]:
+        return (job for job in jobs if not self._has_result(job.run.uid))
 
     def _has_result(self, run_uid: str) -> bool:
         """Whether a run ended otherwise than by its infrastructure's failure, which is worth another attempt."""
         return run_uid in self.ended and self.ended[run_uid][1].outcome != "failed"
-
-    def _settings(self, cell: Cell, drawn: Mapping[str, object]) -> Settings:
-        return resolve(self._study, cell.method, drawn, training_rows(self._study.workloads[cell.workload]))
 
     # --- what results mean ------------------------------------------------------------------------------------------
 
     def report(self, job: Job, reports: Sequence[Report]) -> bool:
         """Spools the reports; asks the pruner about each; whether the run stops."""
         fresh = self._spools[job.run.uid].report(*reports)
-        if job.run.stage == "confirm" or self._study.search.pruner.name == "none":
+        if job.run.stage != "search" or self._study.search.pruner.name == "none":
             return False
-        search = self._search_of(job.run)
+        search = self._unit_of(job.run).search
         for report in fresh:
             value = report.metrics.get("val/nelbo")
             if value is not None and report.epoch > 0 and search.report(job.run.trial, report.epoch, value):
@@ -177,7 +187,7 @@ class StudyQueue:
         del self._spools[job.run.uid], self.live[job.run.uid]
         self.ended[job.run.uid] = (job.run, end)
         if job.run.stage == "search":
-            self._tell(self._search_of(job.run), job.run.trial, end)
+            self._tell(self._unit_of(job.run).search, job.run.trial, end)
 
     def retry(self, job: Job) -> Job:
         """The job's next attempt, with a spool of its own."""
@@ -221,5 +231,5 @@ class StudyQueue:
     def _tell(self, search: CellSearch, number: int, end: End) -> None:
         search.tell(number, end.outcome, end.metrics.get("final/val_nelbo"), end.reason)
 
-    def _search_of(self, run: Run) -> CellSearch:
-        return next(u.search for u in self._units if u.workload == run.workload and run.method in u.methods)
+    def _unit_of(self, run: Run) -> Unit:
+        return next(unit for unit in self._units if unit.workload == run.workload and run.method in unit.methods)

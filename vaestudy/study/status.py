@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from vaestudy.records import End, Run, read_runs
-from vaestudy.spec import Study, cells
+from vaestudy.analysis import best_winner, winner
+from vaestudy.records import VARIED, End, Run, read_runs
+from vaestudy.spec import Cell, Study, cells
 from vaestudy.study.folder import StudyFolder
+from vaestudy.study.stages import reference_methods
 
 State = Literal["running", "complete", "interrupted"]
 
@@ -20,6 +22,7 @@ class Arm:
 
     Attributes:
         planned: trials in the budget (joint mode: of the whole workload).
+        confirmed: reruns that have ended, of the stages confirm and sources.
         best: the lowest L_val at the cap so far, nats per example.
     """
 
@@ -43,21 +46,26 @@ class Arm:
 
 @dataclass(frozen=True)
 class Status:
-    """A study's progress, cell by cell; times in seconds."""
+    """A study's progress, cell by cell; times in seconds.
+
+    Attributes:
+        targets: target reruns that have ended, of so many.
+    """
 
     name: str
     state: State
     arms: tuple[Arm, ...]
+    targets: tuple[int, int]
     elapsed: float
     seconds_left: float | None
 
     @property
     def finished_runs(self) -> int:
-        return sum(arm.ended + arm.confirmed for arm in self.arms)
+        return sum(arm.ended + arm.confirmed for arm in self.arms) + self.targets[0]
 
     @property
     def planned_runs(self) -> int:
-        return sum(arm.planned + arm.to_confirm for arm in self.arms)
+        return sum(arm.planned + arm.to_confirm for arm in self.arms) + self.targets[1]
 
 
 def status(folder: StudyFolder) -> Status:
@@ -66,44 +74,73 @@ def status(folder: StudyFolder) -> Status:
     records = list(read_runs(folder.path))
     ended = [(record.run, record.end) for record in records if record.end]
     live = [record.run for record in records if record.end is None] if folder.running else []
-    arms = count(study, ended, live)
-    complete = all(arm.ended >= arm.planned and arm.confirmed >= arm.to_confirm for arm in arms)
-    state: State = "running" if folder.running else "complete" if complete else "interrupted"
     times = [record.started for record in records] + [end.time for _, end in ended]
     latest = time.time() if folder.running else max(times, default=0.0)
-    return make(folder.name, state, arms, latest - min(times, default=latest), len(ended))
+    made = make(study, "running", ended, live, latest - min(times, default=latest), len(ended))
+    if folder.running:
+        return made
+    return replace(made, state="complete" if made.finished_runs >= made.planned_runs else "interrupted")
 
 
-def make(name: str, state: State, arms: Sequence[Arm], elapsed: float, ended_in_elapsed: int) -> Status:
-    """A status with the time left at the pace so far; None before the first run has ended."""
-    left = sum(max(arm.planned - arm.ended, 0) + max(arm.to_confirm - arm.confirmed, 0) for arm in arms)
+def make(
+    study: Study,
+    state: State,
+    ended: Collection[tuple[Run, End]],
+    live: Collection[Run],
+    elapsed: float,
+    ended_in_elapsed: int,
+) -> Status:
+    """A status from runs that have ended and runs in flight, with the time left at the pace so far."""
+    arms = tuple(_arm(study, cell, ended, live) for cell in cells(study))
+    now = Status(study.name, state, arms, _targets(study, ended), elapsed, None)
     pace = elapsed / ended_in_elapsed if ended_in_elapsed else None
-    return Status(name, state, tuple(arms), elapsed, None if pace is None else left * pace)
+    return replace(now, seconds_left=None if pace is None else (now.planned_runs - now.finished_runs) * pace)
 
 
-def count(study: Study, ended: Iterable[tuple[Run, End]], live: Iterable[Run]) -> list[Arm]:
-    """The cells' progress from runs that have ended and runs in flight."""
-    ended, live = list(ended), list(live)
-    return [_arm(study, cell.key, cell.method, ended, live) for cell in cells(study)]
-
-
-def _arm(study: Study, cell: str, method: str, ended: list[tuple[Run, End]], live: list[Run]) -> Arm:
-    searched = [end for run, end in ended if run.cell == cell and run.stage == "search"]
-    confirmed = [run for run, end in ended if run.cell == cell and run.stage == "confirm"]
-    outcomes = [end.outcome for end in searched]
-    joint = study.search.allocation == "joint"
-    planned = len(searched) if joint else study.search.trials
-    winners = max(len({run.trial for run in confirmed}), 1)
+def _arm(study: Study, cell: Cell, ended: Collection[tuple[Run, End]], live: Collection[Run]) -> Arm:
+    mine = [(run, end) for run, end in ended if run.cell == cell.key]
+    outcomes = [end.outcome for run, end in mine if run.stage == "search"]
+    scores = _scores(mine)
+    planned = len(outcomes) if study.search.allocation == "joint" else study.search.trials
+    winners = [winner(scores, budget) for budget in study.confirm.budgets or (study.search.trials,)]
+    awaited = {"confirm": set(winners) - {None}, "sources": {winners[-1]} - {None}}
+    reruns = [run for run, _ in mine if run.stage in awaited and run.trial in awaited[run.stage]]
+    chosen = len(awaited["confirm"]) if len(outcomes) >= planned else max(len(awaited["confirm"]), 1)
     return Arm(
-        cell,
-        method,
+        cell.key,
+        cell.method,
         planned,
         outcomes.count("done"),
-        sum(run.cell == cell for run in live),
+        sum(run.cell == cell.key for run in live),
         outcomes.count("pruned"),
         outcomes.count("diverged"),
         outcomes.count("failed"),
-        min((end.metrics["final/val_nelbo"] for end in searched if end.outcome == "done"), default=None),
-        len(confirmed),
-        study.confirm.seeds * winners,
+        min(scores.values(), default=None),
+        len(reruns),
+        study.confirm.seeds * chosen + study.confirm.sources * len(VARIED) * min(chosen, 1),
     )
+
+
+def _targets(study: Study, ended: Collection[tuple[Run, End]]) -> tuple[int, int]:
+    """Target reruns that have ended and that are planned."""
+    target = study.target
+    if target is None:
+        return 0, 0
+    done = planned = 0
+    for workload in set(study.workloads) - set(target.nats):
+        mine = [(run, end) for run, end in ended if run.workload == workload]
+        scores = {m: _scores([item for item in mine if item[0].method == m]) for m in reference_methods(study)}
+        chosen = best_winner(scores, target.trials or study.search.trials)
+        done += sum(run.stage == "target" and (run.method, run.trial) == chosen for run, _ in mine)
+        searching = sum(run.stage == "search" for run, _ in mine) < study.search.trials * len(study.methods)
+        planned += target.seeds if chosen or searching else 0
+    return done, planned
+
+
+def _scores(ended: Iterable[tuple[Run, End]]) -> dict[int, float]:
+    """L_val at the cap by trial, of the search trials that reached it."""
+    return {
+        run.trial: end.metrics["final/val_nelbo"]
+        for run, end in ended
+        if run.stage == "search" and end.outcome == "done"
+    }

@@ -19,6 +19,13 @@ def winner(scores: Mapping[int, float | None], budget: int) -> int | None:
     return min(known)[1] if known else None
 
 
+def best_winner(scores: Mapping[str, Mapping[int, float | None]], budget: int) -> tuple[str, int] | None:
+    """The method and the number of the trial with the lowest score of all methods' first ``budget`` trials."""
+    chosen = {method: winner(found, budget) for method, found in scores.items()}
+    known = [(scores[method][number], method, number) for method, number in chosen.items() if number is not None]
+    return min(known)[1:] if known else None
+
+
 def expected_best(values: Sequence[float]) -> npt.NDArray[np.float64]:
     """The expected minimum of n of the values drawn without replacement, for n = 1 .. N.
 
