@@ -13,10 +13,12 @@ from vaestudy.analysis.statistics.intervals import (
     rate_interval,
 )
 from vaestudy.analysis.statistics.sensitivity import GoodRegion, good_region
+from vaestudy.analysis.statistics.variance import Component, variance_split
 
 __all__ = [
     "BIMODAL_GAP",
     "LEVEL",
+    "Component",
     "GoodRegion",
     "Interval",
     "Point",
@@ -31,5 +33,6 @@ __all__ = [
     "paired_difference",
     "pareto_front",
     "rate_interval",
+    "variance_split",
     "winner",
 ]
