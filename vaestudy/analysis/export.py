@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from vaestudy.analysis.curves import curves
 from vaestudy.analysis.drawing import render
 from vaestudy.analysis.figures import study_figures
 from vaestudy.analysis.frames import Records, load
+from vaestudy.analysis.stored import as_stored, facts_file, parquet, record_files
 from vaestudy.errors import DiskError, UsageError, nearest
 
 FORMATS = ("csv", "parquet", "md", "tex", "html")
@@ -39,16 +39,20 @@ def export(folder: Path, formats: Sequence[str], out: Path) -> list[Path]:
     for name in formats:
         if name not in FORMATS:
             raise UsageError(f"unknown format {name!r} - {nearest(name, FORMATS)}")
-    records = load(folder)
+    return _write(out, tables_and_figures(as_stored(load(folder)), formats))
+
+
+def tables_and_figures(records: Records, formats: Sequence[str] = FORMATS, figures: str = "") -> dict[str, bytes]:
+    """The contents of the files by their paths; ``figures`` begins those of the figures, e.g. ``figures/``."""
     comparison = compare(records)
-    figures = study_figures(records, comparison)
-    pngs = {name: render(figure, "png") for name, figure in figures.items()}
-    files: dict[str, bytes] = {"study.json": json.dumps(records.facts, indent=1).encode()}
-    files |= {f"{name}.png": png for name, png in pngs.items()}
-    files |= {f"{name}.svg": render(figure, "svg") for name, figure in figures.items()}
+    drawn = study_figures(records, comparison)
+    pngs = {name: render(figure, "png") for name, figure in drawn.items()}
+    files = facts_file(records)
+    files |= {f"{figures}{name}.png": png for name, png in pngs.items()}
+    files |= {f"{figures}{name}.svg": render(figure, "svg") for name, figure in drawn.items()}
     for name in formats:
         files |= _tables(name, records, comparison, pngs)
-    return _write(out, files)
+    return files
 
 
 def _tables(form: str, records: Records, comparison: Comparison, pngs: dict[str, bytes]) -> dict[str, bytes]:
@@ -57,12 +61,12 @@ def _tables(form: str, records: Records, comparison: Comparison, pngs: dict[str,
     if form == "csv":
         return {f"{name}.csv": _csv(frame) for name, frame in frames.items()}
     if form == "parquet":
-        frames |= {"runs": _uniform(records.runs), "metrics": records.metrics}
-        return {f"{name}.parquet": frame.to_parquet(index=False) for name, frame in frames.items()}
+        made = {f"{name}.parquet": parquet(frames[name]) for name in ("comparison", "curves")}
+        return {**made, **record_files(records)}
     if form == "md":
         return {"comparison.md": _markdown(shown).encode()}
     if form == "tex":
-        return {"comparison.tex": tables.latex(shown).encode()}
+        return {"comparison.tex": tables.latex(shown).encode(), "search.tex": tables.search_latex(shown).encode()}
     return {"report.html": _page(shown, pngs, records.facts["hash"])}
 
 
@@ -75,14 +79,6 @@ def _markdown(shown: tables.Report) -> str:
 
 def _csv(frame: pd.DataFrame) -> bytes:
     return frame.to_csv(index=False, lineterminator="\n").encode()
-
-
-def _uniform(runs: pd.DataFrame) -> pd.DataFrame:
-    """The runs with every mixed column as text: Parquet columns have one type."""
-    mixed = [
-        name for name in runs if not pd.api.types.is_numeric_dtype(runs[name]) and runs[name].map(type).nunique() > 1
-    ]
-    return runs.astype(dict.fromkeys(mixed, "string")) if mixed else runs
 
 
 def _page(shown: tables.Report, pngs: dict[str, bytes], study_hash: str) -> bytes:

@@ -15,11 +15,13 @@ from vaestudy.analysis.statistics import Interval
 from vaestudy.records import OUTCOMES
 
 DASH = "–"
+NOT_APART = "†"
+"""Stands after the NLL of a row that its seeds cannot tell apart from the best."""
 NOTES = (
     "Means are over the confirmation seeds that neither diverged nor collapsed: so many of so many, under seeds.",
     "± is half a 95 % interval (Student's t over seeds; differences are paired by seed); rates: Clopper-Pearson, 95 %.",
     "Detectable: the smallest difference that the common seeds would find with 80 % power.",
-    "In bold: the lowest mean NLL, and every other that its seeds cannot tell apart from it.",
+    f"In bold: the lowest mean NLL; {NOT_APART}: an NLL that its seeds cannot tell apart from that.",
     "Judged at beta = 1 without free bits; winners chosen by validation ELBO at the cap, test data opened afterwards.",
 )
 
@@ -39,7 +41,7 @@ class Report:
 
     Attributes:
         header, rows: the last column is the best setting, wide; a terminal shows it below.
-        best: the indices of rows to be set off as the best of their workload and budget.
+        best: the index of the row with the lowest NLL of each workload and budget, to be set off.
         search: how the search trials ended.
     """
 
@@ -56,17 +58,26 @@ class Report:
 def report(records: Records, comparison: Comparison) -> Report:
     """The report of a study."""
     titles = headers(comparison)
-    header, rows = _shown(pd.DataFrame([_display(row) for row in comparison.rows]), titles)
+    best = _best(comparison)
+    level = comparison.leading - best
+    displayed = [_display(row, index in level) for index, row in enumerate(comparison.rows)]
+    header, rows = _shown(pd.DataFrame(displayed), titles)
     return Report(
         title=records.study["name"],
         question=" ".join(records.study["description"].split()),
         answers=comparison.answers,
         header=header,
         rows=rows,
-        best=comparison.leading,
+        best=best,
         search=Table("Search trials", *_shown(pd.DataFrame([_display_search(row) for row in comparison.rows]), titles)),
         notes=(*NOTES, *warnings(comparison)),
     )
+
+
+def _best(comparison: Comparison) -> frozenset[int]:
+    """The first of the leading rows of each workload and budget; rows stand best first."""
+    groups = {index: (comparison.rows[index].workload, comparison.rows[index].budget) for index in comparison.leading}
+    return frozenset(min(index for index in groups if groups[index] == group) for group in groups.values())
 
 
 def _shown(cells: pd.DataFrame, titles: dict[str, str]) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
@@ -116,13 +127,13 @@ def warnings(comparison: Comparison) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _display(row: Row) -> dict[str, str]:
+def _display(row: Row, level: bool) -> dict[str, str]:
     ended = next(iter(row.search_failures.values())).n
     return {
         "workload": row.workload,
         "budget": str(row.budget),
         "method": row.method,
-        "nll": estimate(row.nll),
+        "nll": estimate(row.nll) + NOT_APART * level,
         "nelbo": estimate(row.nelbo),
         "seeds": f"{row.nll.n}/{row.seeds}",
         "difference": _difference(row),
@@ -226,9 +237,26 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]], best: frozens
 def latex(report: Report) -> str:
     """The main table in the booktabs style, the best rows' NLL in bold, the best settings as a note below it."""
     methods = report.header.index("method")
-    header = report.header[:-1]
     notes = "; ".join(f"{row[methods]}: {row[-1]}" for row in report.rows)
     caption = " ".join([report.question, *report.answers, *report.notes])
+    rows = [row[:-1] for row in report.rows]
+    return _float(caption, report.header[:-1], rows, report.best, f"Best settings: {notes}.")
+
+
+def search_latex(report: Report) -> str:
+    """How the search trials ended, in the booktabs style."""
+    caption = f"{report.search.title}: how they ended; rates with Clopper-Pearson 95 % intervals."
+    return _float(caption, report.search.header, report.search.rows)
+
+
+def _float(
+    caption: str,
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    best: frozenset[int] = frozenset(),
+    below: str = "",
+) -> str:
+    """A table across both columns of a page, with a caption above it and a note below it."""
     return "\n".join(
         [
             r"% needs \usepackage{booktabs}",
@@ -237,28 +265,38 @@ def latex(report: Report) -> str:
             rf"\caption{{{escape(caption)}}}",
             r"\scriptsize",
             r"\setlength{\tabcolsep}{3pt}",
-            rf"\begin{{tabular}}{{{'l' * len(header)}}}",
-            r"\toprule",
-            _latex_row([_stacked(name) for name in header]),
-            r"\midrule",
-            *_latex_body(header, report),
-            r"\bottomrule",
-            r"\end{tabular}",
-            rf"\par\smallskip\raggedright Best settings: {escape(notes)}.",
+            *tabular(header, rows, best),
+            *([rf"\par\smallskip\raggedright {escape(below)}"] if below else []),
             r"\end{table*}",
             "",
         ]
     )
 
 
-def _latex_body(header: Sequence[str], report: Report) -> list[str]:
-    rows = [[escape(value) for value in row[:-1]] for row in report.rows]
+def tabular(
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    best: frozenset[int] = frozenset(),
+    columns: str | None = None,
+) -> list[str]:
+    """The lines of a booktabs table; ``columns`` are LaTeX's column types, left-aligned unless given."""
     bold = r"\textbf{{{}}}".format
-    return [_latex_row(_bold(header, row, bold) if i in report.best else row) for i, row in enumerate(rows)]
+    body = [[escape(value) for value in row] for row in rows]
+    return [
+        rf"\begin{{tabular}}{{{columns or 'l' * len(header)}}}",
+        r"\toprule",
+        _latex_row([_stacked(name) for name in header]),
+        r"\midrule",
+        *[_latex_row(_bold(header, row, bold) if index in best else row) for index, row in enumerate(body)],
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
 
 
 def _latex_row(cells: Sequence[str]) -> str:
-    return " & ".join(cells) + r" \\"
+    """A row; braces keep a first cell in brackets or with a star from being read as an argument of the row before."""
+    guarded = ["{}" + cell if index == 0 and cell[:1] in ("[", "*") else cell for index, cell in enumerate(cells)]
+    return " & ".join(guarded) + r" \\"
 
 
 def _stacked(title: str) -> str:
@@ -284,6 +322,19 @@ LATEX = {
     "^": r"\textasciicircum{}",
     "<": "$<$",
     ">": "$>$",
+    "|": "$|$",
+    "†": r"$^{\dagger}$",
+    "×": r"$\times$",
+    "·": r"$\cdot$",
+    "≤": r"$\leq$",
+    "≥": r"$\geq$",
+    "→": r"$\to$",
+    "α": r"$\alpha$",
+    "β": r"$\beta$",
+    "ε": r"$\varepsilon$",
+    "λ": r"$\lambda$",
+    "μ": r"$\mu$",
+    "σ": r"$\sigma$",
 }
 
 
