@@ -13,6 +13,7 @@ from vaestudy.analysis.statistics.intervals import (
     rate_interval,
 )
 from vaestudy.analysis.statistics.sensitivity import GoodRegion, good_region
+from vaestudy.analysis.statistics.subboxes import RankRange, SubboxRanks, subbox_ranks
 from vaestudy.analysis.statistics.variance import Component, variance_split
 
 __all__ = [
@@ -22,6 +23,8 @@ __all__ = [
     "GoodRegion",
     "Interval",
     "Point",
+    "RankRange",
+    "SubboxRanks",
     "best_winner",
     "detectable_difference",
     "expected_best",
@@ -33,6 +36,7 @@ __all__ = [
     "paired_difference",
     "pareto_front",
     "rate_interval",
+    "subbox_ranks",
     "variance_split",
     "winner",
 ]
