@@ -24,7 +24,15 @@ __all__ = ["postgres"]
 ROOT = Path(__file__).parents[1]
 METHODS = ("sgd", "adam", "rmsprop", "ivon")
 TRIALS, SEEDS = 3, 2
-SMALL = [f"search.trials={TRIALS}", f"confirm.seeds={SEEDS}", "train.epochs=20", "confirm.iwae_samples=20"]
+TARGETS = 2
+SMALL = [
+    f"search.trials={TRIALS}",
+    f"confirm.seeds={SEEDS}",
+    "confirm.sources=1",
+    f"target.seeds={TARGETS}",
+    "train.epochs=20",
+    "confirm.iwae_samples=20",
+]
 
 
 def vaestudy(*arguments: str, results: Path) -> subprocess.Popen[str]:
@@ -85,7 +93,10 @@ def test_nobody_elses_warnings_reach_the_user(done: tuple[Path, str, str]) -> No
 def test_every_planned_run_is_there_once_and_ended(done: tuple[Path, str, str]) -> None:
     records = runs_of(done[0]).values()
     counts = Counter((record.run.method, record.run.stage) for record in records)
-    assert counts == {(m, s): n for m in METHODS for s, n in (("search", TRIALS), ("confirm", SEEDS))}
+    targets = sum(counts.pop((method, "target"), 0) for method in METHODS)
+    assert targets == TARGETS
+    each = (("search", TRIALS), ("confirm", SEEDS), ("sources", 3))
+    assert counts == {(method, stage): n for method in METHODS for stage, n in each}
     assert all(record.end and record.end.outcome in ("done", "diverged") for record in records)
 
 
@@ -117,7 +128,7 @@ def test_mlflow_has_a_study_run_and_a_child_for_every_run(done: tuple[Path, str,
         doubled = database.execute(
             "select count(*) from (select run_uuid, key, step from metrics group by 1, 2, 3 having count(*) > 1)"
         ).fetchone()
-    assert len(names) == len(set(names)) == 1 + len(METHODS) * (TRIALS + SEEDS)
+    assert len(names) == len(set(names)) == 1 + len(METHODS) * (TRIALS + SEEDS + 3) + TARGETS
     assert "STUDY quickstart" in names
     assert doubled == (0,)
 

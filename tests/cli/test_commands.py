@@ -98,9 +98,18 @@ def test_plan_says_what_a_study_costs_and_writes_nothing(there: Path, capsys: py
 
 
 def test_plan_counts_the_runs(there: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out, _ = ran(capsys, "--json", "plan", QUICKSTART, "search.trials=7", "confirm.seeds=3", "train.epochs=10")
+    out, _ = ran(
+        capsys,
+        "--json",
+        "plan",
+        QUICKSTART,
+        "search.trials=7",
+        "confirm.seeds=3",
+        "confirm.sources=2",
+        "train.epochs=10",
+    )
     lines = [json.loads(line) for line in out.splitlines()]
-    assert [line["grad_evals"] for line in lines] == [(7 + 3) * 10 * 18] * 4
+    assert [line["grad_evals"] for line in lines] == [(7 + 3 + 3 * 2) * 10 * 18] * 4
 
 
 def test_a_bad_file_is_told_every_problem_with_its_line(there: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -55,7 +55,8 @@ def test_problems_of_types_and_of_laws_come_together_in_the_order_of_lines(tmp_p
     )
     assert problems(tmp_path, text) == [
         ":4:1: error: sead: unknown key - did you mean 'seed'? (one of: budget, confirm, description, methods, name, "
-        "plugins, report, resources, search, seed, shared_search, storage, tracking, train, version, workloads)",
+        "plugins, report, resources, search, seed, shared_search, storage, target, tracking, train, version, "
+        "workloads)",
         ":10:5: error: workloads.digits-mlp.batch_size: expected at most the 1000 training examples, got 5000",
         ":17:3: error: train.epochs: expected a whole number, got a boolean (true)",
         ":24:5: error: methods.adam.optimizer: unknown optimizer 'adamz' - did you mean 'adam'? (one of: "

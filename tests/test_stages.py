@@ -1,0 +1,136 @@
+"""Stages of a study: which runs follow a search, under which seeds, launched and extended one by one."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.made_up import study
+from vaestudy.errors import ConflictError
+from vaestudy.execution import Job
+from vaestudy.records import STAGES, End, Stage
+from vaestudy.search import CellSearch, open_storage
+from vaestudy.seeding import Seeds
+from vaestudy.spec import Study, cells, space
+from vaestudy.study.queue import StudyQueue
+from vaestudy.study.stages import FIRST_SEEDS
+
+TARGET = {"methods": ["adam"], "trials": 2, "seeds": 3}
+CONFIRM = {"seeds": 2, "sources": 2}
+BEST = {"sgd": 1, "adam": 2}
+"""The trial of each method with the lowest score."""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path / "made-up"
+
+
+def open_queue(folder: Path, made: Study, wanted: tuple[Stage, ...] = STAGES) -> StudyQueue:
+    folder.mkdir(exist_ok=True)
+    storage = open_storage("sqlite", folder)
+    searches = {
+        cell.key: CellSearch(
+            storage,
+            f"made-up/{cell.key}",
+            spaces={cell.method: space(made, cell.method)},
+            search=made.search,
+            seed=1,
+            first_rung=1,
+            epochs=5,
+            identity="hash",
+        )
+        for cell in cells(made)
+    }
+    return StudyQueue(made, "hash", folder, searches, lambda: False, lambda: None, wanted)
+
+
+def drain(queue: StudyQueue) -> list[Job]:
+    """Runs everything that the queue gives; trial numbers decide the scores."""
+    done: list[Job] = []
+    while not queue.exhausted:
+        jobs = list(queue.take(3))
+        assert jobs or queue.exhausted, "the queue is not exhausted and gives nothing"
+        for job in jobs:
+            value = 20.0 + abs(job.run.trial - BEST[job.run.method])
+            queue.end(job, End("done", 10, time.time(), metrics={"final/val_nelbo": value}))
+        done += jobs
+    queue.close()
+    return done
+
+
+def stages_of(jobs: list[Job]) -> Counter[tuple[str, str]]:
+    return Counter((job.run.method, job.run.stage) for job in jobs)
+
+
+def test_every_stage_follows_the_search_of_its_cell(folder: Path) -> None:
+    made = study(trials=3, confirm=CONFIRM, target=TARGET)
+    jobs = drain(open_queue(folder, made))
+    assert stages_of(jobs) == {
+        **{(m, s): n for m in ("sgd", "adam") for s, n in (("search", 3), ("confirm", 2), ("sources", 6))},
+        ("adam", "target"): 3,
+    }
+    reruns = {job.run.trial for job in jobs if job.run.stage in ("confirm", "sources") and job.run.method == "adam"}
+    assert reruns == {BEST["adam"]}
+
+
+def test_the_target_is_the_best_of_the_first_trials_of_the_reference_methods(folder: Path) -> None:
+    jobs = drain(open_queue(folder, study(trials=3, target=TARGET)))
+    assert {(job.run.method, job.run.trial) for job in jobs if job.run.stage == "target"} == {("adam", 1)}
+
+
+def test_a_declared_target_needs_no_runs(folder: Path) -> None:
+    jobs = drain(open_queue(folder, study(trials=2, target={"nats": {"w": 21.5}})))
+    assert "target" not in {job.run.stage for job in jobs}
+
+
+def test_no_seed_serves_two_stages(folder: Path) -> None:
+    jobs = drain(open_queue(folder, study(trials=3, confirm=CONFIRM, target=TARGET)))
+    adam = [(job.run.seed, job.run.trial) for job in jobs if job.run.method == "adam"]
+    assert len(set(adam)) == len(adam)
+    by_stage = {job.run.stage: {j.run.seed for j in jobs if j.run.stage == job.run.stage} for job in jobs}
+    assert len(set().union(*by_stage.values())) == sum(map(len, by_stage.values()))
+
+
+def test_each_source_of_spread_varies_alone() -> None:
+    assert Seeds.varying("order", 7, 1) == Seeds(1, 7, 1)
+    assert Seeds.varying("init", 7, 1) == Seeds(7, 1, 1)
+    assert Seeds.varying("noise", 7, 1) == Seeds(1, 1, 7)
+    assert Seeds.varying("all", 7, 1) == Seeds.same(7)
+
+
+def test_sources_name_what_varies(folder: Path) -> None:
+    jobs = drain(open_queue(folder, study(trials=2, confirm=CONFIRM)))
+    found = Counter((job.run.varied, job.run.seed) for job in jobs if job.run.stage == "sources")
+    assert found == {
+        (varied, FIRST_SEEDS["sources", varied] + n): 2 for varied in ("init", "order", "noise") for n in (0, 1)
+    }
+
+
+def test_a_stage_runs_alone_once_the_search_has_ended(folder: Path) -> None:
+    made = study(trials=3, confirm=CONFIRM, target=TARGET)
+    assert {stage for _, stage in stages_of(drain(open_queue(folder, made, ("search",))))} == {"search"}
+    assert stages_of(drain(open_queue(folder, made, ("target",)))) == {("adam", "target"): 3}
+    assert {stage for _, stage in stages_of(drain(open_queue(folder, made, ("confirm",))))} == {"confirm"}
+    assert {stage for _, stage in stages_of(drain(open_queue(folder, made)))} == {"sources"}
+
+
+def test_no_stage_follows_a_search_that_has_not_ended(folder: Path) -> None:
+    with pytest.raises(ConflictError, match=r"search of w/sgd has ended 0 of 3 trials.*--stage search first"):
+        open_queue(folder, study(trials=3), ("confirm",))
+
+
+def test_more_seeds_run_only_what_is_missing(folder: Path) -> None:
+    drain(open_queue(folder, study(trials=2, confirm={"seeds": 2})))
+    jobs = drain(open_queue(folder, study(trials=2, confirm={"seeds": 4})))
+    assert {(job.run.stage, job.run.seed) for job in jobs} == {("confirm", 3), ("confirm", 4)}
+
+
+def test_more_trials_confirm_the_new_winner(folder: Path) -> None:
+    drain(open_queue(folder, study(methods=("adam",), trials=2, confirm={"seeds": 2})))
+    jobs = drain(open_queue(folder, study(methods=("adam",), trials=3, confirm={"seeds": 2})))
+    assert [(job.run.stage, job.run.trial) for job in jobs] == [("search", 2), ("confirm", 2), ("confirm", 2)]
