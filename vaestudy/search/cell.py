@@ -7,17 +7,13 @@ the next. Everything here may be repeated: a driver killed at any point goes on 
 
 from __future__ import annotations
 
-import logging
 import math
-import warnings
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
 import optuna
-from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
@@ -25,6 +21,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from vaestudy.errors import ConflictError
 from vaestudy.records import Outcome
 from vaestudy.search.pruners import trial_pruner
+from vaestudy.search.quiet import quiet
 from vaestudy.search.samplers import trial_sampler
 from vaestudy.search.space import Spaces, draw
 from vaestudy.search.storage import RetryingStorage
@@ -75,19 +72,6 @@ class Told:
     reason: str
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Optuna without its notes (experimental features, missing speed-ups, trials told twice) during one call."""
-    level = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)
-            yield
-    finally:
-        optuna.logging.set_verbosity(level)
-
-
 class CellSearch:
     """The search of one cell, or of a workload with the method as a categorical (more than one entry in ``spaces``).
 
@@ -108,7 +92,7 @@ class CellSearch:
         ServiceError: the database has been away for longer than the retry's deadline; so do all methods.
     """
 
-    @_quiet()
+    @quiet()
     def __init__(
         self,
         storage: RetryingStorage,
@@ -141,7 +125,7 @@ class CellSearch:
         self._study.pruner.prune(self._study, create_trial(state=TrialState.RUNNING))
         self._fail_orphans()
 
-    @_quiet()
+    @quiet()
     def ask(self) -> Ask | None:
         """The next trial to run, None where there is none now: interrupted ones first, then new ones.
 
@@ -154,7 +138,7 @@ class CellSearch:
                 return Ask(**row.user_attrs[READY], again=True)
         return self._ask_new(len(rows)) if len(rows) < self._search.trials else None
 
-    @_quiet()
+    @quiet()
     def report(self, number: int, epoch: int, value: float) -> bool:
         """Stores L_val after an epoch; whether the trial should stop.
 
@@ -176,7 +160,7 @@ class CellSearch:
         self._storage.set_trial_user_attr(trial_id, STOPPED, epoch)
         return True
 
-    @_quiet()
+    @quiet()
     def tell(self, number: int, outcome: Outcome, value: float | None = None, reason: str = "") -> None:
         """Ends a trial; of two tells the first stands. A cancelled trial stays open and is asked again when resumed.
 
@@ -195,7 +179,7 @@ class CellSearch:
         if not row.state.is_finished():
             self._finish(row, outcome, value if outcome == "done" else None, reason)
 
-    @_quiet()
+    @quiet()
     def retry_failed(self) -> int:
         """Makes every failed trial be asked again, same number, same settings; how many.
 
