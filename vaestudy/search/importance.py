@@ -6,14 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-import optuna
+import optuna  # optuna.importance, which takes scikit-learn along, is loaded when it is used
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.importance import (
-    BaseImportanceEvaluator,
-    FanovaImportanceEvaluator,
-    PedAnovaImportanceEvaluator,
-    get_param_importances,
-)
 from optuna.trial import FrozenTrial, create_trial
 
 from vaestudy.search.quiet import quiet
@@ -70,7 +64,7 @@ def importance(
         return {}
     study = optuna.create_study()
     study.add_trials([_trial(space, distributions, *pair) for pair in zip(settings, values, strict=True)])
-    return _ordered(get_param_importances(study, evaluator=_evaluator(evaluator, top, seed)))
+    return _ordered(optuna.importance.get_param_importances(study, evaluator=_evaluator(evaluator, top, seed)))
 
 
 def _finite(losses: Sequence[float]) -> list[float]:
@@ -109,10 +103,10 @@ def _trial(
     return create_trial(value=loss, params=params, distributions={key: distributions[key] for key in known})
 
 
-def _evaluator(name: Evaluator, top: float, seed: int) -> BaseImportanceEvaluator:
+def _evaluator(name: Evaluator, top: float, seed: int) -> optuna.importance.BaseImportanceEvaluator:
     if name == "fanova":
-        return FanovaImportanceEvaluator(max_depth=FOREST_DEPTH, seed=seed)
-    return PedAnovaImportanceEvaluator(target_quantile=top)
+        return optuna.importance.FanovaImportanceEvaluator(max_depth=FOREST_DEPTH, seed=seed)
+    return optuna.importance.PedAnovaImportanceEvaluator(target_quantile=top)
 
 
 def _ordered(importances: Mapping[str, float]) -> dict[str, float]:

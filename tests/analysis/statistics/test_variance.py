@@ -110,6 +110,7 @@ def test_the_interval_of_a_variance_covers_the_truth_in_95_of_100_normal_samples
     assert _coverage([variance_interval(sample) for sample in samples.tolist()], 0.09) == pytest.approx(0.95, abs=0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [LEAST_TRIALS, 20, 50, 100])
 def test_the_robust_interval_covers_the_truth_in_95_of_100_normal_samples(count: int) -> None:
     samples = np.random.default_rng(6).normal(28.0, 0.3, size=(4_000, count))
