@@ -183,7 +183,7 @@ def estimate(interval: Interval, signed: bool = False) -> str:
     """``23.42 ± 0.05``: two decimals; without an interval where there is none."""
     if math.isnan(interval.estimate):
         return DASH
-    centre = f"{interval.estimate:+.2f}" if signed else f"{interval.estimate:.2f}"
+    centre = f"{interval.estimate:{'+' if signed else ''}.2f}".replace("-", "−")
     return centre if math.isnan(interval.low) else f"{centre} ± {interval.half_width:.2f}"
 
 
@@ -265,7 +265,7 @@ def _float(
             rf"\caption{{{escape(caption)}}}",
             r"\scriptsize",
             r"\setlength{\tabcolsep}{3pt}",
-            *tabular(header, rows, best),
+            *tabular(header, [[escape(value) for value in row] for row in rows], best),
             *([rf"\par\smallskip\raggedright {escape(below)}"] if below else []),
             r"\end{table*}",
             "",
@@ -279,15 +279,14 @@ def tabular(
     best: frozenset[int] = frozenset(),
     columns: str | None = None,
 ) -> list[str]:
-    """The lines of a booktabs table; ``columns`` are LaTeX's column types, left-aligned unless given."""
+    """The lines of a booktabs table of LaTeX source; ``columns`` are LaTeX's types, left-aligned unless given."""
     bold = r"\textbf{{{}}}".format
-    body = [[escape(value) for value in row] for row in rows]
     return [
         rf"\begin{{tabular}}{{{columns or 'l' * len(header)}}}",
         r"\toprule",
         _latex_row([_stacked(name) for name in header]),
         r"\midrule",
-        *[_latex_row(_bold(header, row, bold) if index in best else row) for index, row in enumerate(body)],
+        *[_latex_row(_bold(header, row, bold) if index in best else row) for index, row in enumerate(rows)],
         r"\bottomrule",
         r"\end{tabular}",
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,7 @@ from vaestudy.cli.output import Output
 from vaestudy.errors import UsageError, nearest
 
 if TYPE_CHECKING:
+    from vaestudy.analysis import Across
     from vaestudy.records import RunRecord
 
 BARS = "▁▂▃▄▅▆▇█"
@@ -22,7 +24,7 @@ BARS = "▁▂▃▄▅▆▇█"
 
 def register(app: typer.Typer) -> None:
     """Adds this module's commands."""
-    for command in (report, export, trial, ui):
+    for command in (report, export, compare, trial, ui):
         app.command()(command)
 
 
@@ -56,22 +58,96 @@ def show_report(output: Output, path: Path) -> None:
 
 def export(
     context: typer.Context,
-    name: NameArgument,
+    name: Annotated[str | None, typer.Argument(help="The name of a known study; none with --from.")] = None,
     results: Results = None,
     formats: Annotated[
-        str, typer.Option("--format", help="Of csv, parquet, md, tex, html, with commas.")
-    ] = "csv,md,tex,html,parquet",
+        str | None, typer.Option("--format", help="Of csv, parquet, md, tex, html, with commas.  [default: all]")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Where to write.  [default: the study's report folder]")
     ] = None,
+    paper: Annotated[
+        Path | None, typer.Option("--paper", help="Write the bundle for a paper into this folder instead.")
+    ] = None,
+    source: Annotated[
+        Path | None, typer.Option("--from", help="Make the bundle from an earlier bundle's or export's Parquet.")
+    ] = None,
 ) -> None:
-    """Writes tables and figures for a paper, from the records alone."""
+    """Writes tables and figures, or the bundle for a paper, from the records alone."""
+    if (name is None) == (source is None):
+        raise UsageError("export takes the NAME of a study, or --from FOLDER with --paper FOLDER; not both")
+    if paper is None:
+        written = _export_tables(name, results, formats, out)
+    elif formats or out:
+        raise UsageError("--paper writes every format into its own folder; leave out --format and --out")
+    else:
+        written = _export_paper(name, results, source, paper)
+    output: Output = context.obj
+    for path in written:
+        output.json({"file": str(path)}) if output.json_lines else output.result(str(path))
+
+
+def _export_tables(name: str | None, results: Path | None, formats: str | None, out: Path | None) -> list[Path]:
+    from vaestudy.analysis import FORMATS
     from vaestudy.analysis import export as write
 
+    if name is None:
+        raise UsageError("--from needs --paper FOLDER: where to write the bundle")
     found = folder(name, results)
-    output: Output = context.obj
-    for path in write(found.path, [part.strip() for part in formats.split(",")], out or found.report):
-        output.json({"file": str(path)}) if output.json_lines else output.result(str(path))
+    wanted = [part.strip() for part in formats.split(",")] if formats else FORMATS
+    return write(found.path, wanted, out or found.report)
+
+
+def _export_paper(name: str | None, results: Path | None, source: Path | None, paper: Path) -> list[Path]:
+    from vaestudy.study.paper import make_bundle
+
+    return make_bundle(source or folder(str(name), results).path, paper)
+
+
+def compare(
+    context: typer.Context,
+    studies: Annotated[
+        list[str], typer.Argument(metavar="STUDY...", help="Names of known studies, or folders with records.")
+    ],
+    results: Results = None,
+) -> None:
+    """Compares studies: aligns what is the same by its content, says what is not comparable and why."""
+    from vaestudy.analysis import across, open_records
+
+    places = {study: _records_folder(study, results) for study in studies}
+    if len({place.resolve() for place in places.values()}) < max(2, len(studies)):
+        raise UsageError(f"compare takes two or more different studies, got: {', '.join(studies)}")
+    show_across(context.obj, across({study: open_records(place) for study, place in places.items()}))
+
+
+def _records_folder(study: str, results: Path | None) -> Path:
+    """Where a study's records lie: the folder that is named, or that of the known study of this name."""
+    place = Path(study)
+    return place if (place / "study.json").is_file() else folder(study, results).path
+
+
+def show_across(output: Output, made: Across) -> None:
+    """Prints what is comparable across studies, and what is not."""
+    from vaestudy.analysis import HEADER
+
+    if output.json_lines:
+        for kind, items in (("score", made.lines), ("obstacle", made.obstacles)):
+            for item in items:
+                output.json({"kind": kind, **asdict(item)})
+        for note in made.notes:
+            output.json({"kind": "note", "text": note})
+        return
+    if made.lines:
+        output.table(HEADER, [line.cells() for line in made.lines])
+    else:
+        output.result("Nothing is comparable.")
+    if made.obstacles:
+        output.result("\nNot comparable")
+    for obstacle in made.obstacles:
+        output.result(f"· {obstacle}")
+    output.result("")
+    for note in made.notes:
+        output.note(f"· {note}")
 
 
 def trial(

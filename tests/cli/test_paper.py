@@ -1,0 +1,141 @@
+"""Paper bundles and comparisons across studies, as a user types them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.made_up import Builder, study
+from vaestudy.cli import main
+from vaestudy.spec import load_study
+from vaestudy.study.references import references
+
+
+@pytest.fixture
+def there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with the studies first, second and longer under ./results."""
+    monkeypatch.chdir(tmp_path)
+    for name, shift, epochs in (("first", 0.0, 5), ("second", 1.0, 5), ("longer", 2.0, 6)):
+        builder = Builder(tmp_path / "results", study(trials=1, seeds=2, name=name, train={"epochs": epochs}))
+        for method in ("sgd", "adam"):
+            builder.search(method, [30.0 + shift])
+            builder.confirm(method, 0, [30.0 + shift, 30.2 + shift])
+    return tmp_path
+
+
+def ran(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> tuple[str, str]:
+    assert main(list(arguments)) == code
+    captured = capsys.readouterr()
+    assert "Traceback" not in captured.out + captured.err
+    return captured.out, captured.err
+
+
+def contained(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_bundle_is_rebuilt_bit_for_bit_from_an_export(there: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out, _ = ran(capsys, "export", "first", "--paper", "one")
+    assert {Path(line).name for line in out.splitlines()} == {Path(name).name for name in contained(there / "one")}
+    ran(capsys, "export", "first", "--format", "parquet", "--out", "tables")
+    ran(capsys, "export", "--from", "tables", "--paper", "two")
+    assert contained(there / "one") == contained(there / "two")
+    assert load_study(there / "one" / "study.yaml") == load_study(there / "results" / "first" / "study.yaml")
+    text = (there / "one" / "references.bib").read_text()
+    assert "kingma2015adam" in text and "bergstra2012random" in text and "clopper1934use" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["export", "fisrt", "--paper", "p"], 5, "did you mean 'first'"),
+        (["export", "--paper", "p"], 2, "NAME of a study, or --from"),
+        (["export", "first", "--from", "x", "--paper", "p"], 2, "not both"),
+        (["export", "--from", "x"], 2, "--from needs --paper"),
+        (["export", "--from", "nowhere", "--paper", "p"], 3, "nowhere/study.json"),
+        (["export", "first", "--paper", "p", "--format", "csv"], 2, "leave out --format"),
+        (["export", "first", "--paper", "results"], 5, "not a bundle"),
+        (["compare", "first"], 2, "two or more"),
+        (["compare", "first", "results/first"], 2, "two or more different"),
+        (["compare", "first", "secnd"], 5, "did you mean 'second'"),
+    ],
+)
+def test_a_mistake_ends_in_one_clear_error(
+    arguments: list[str], code: int, says: str, there: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, err = ran(capsys, *arguments, code=code)
+    assert says in err
+    assert not (there / "p").exists()
+
+
+def test_a_bundle_of_facts_that_are_no_study_is_refused(there: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = there / "results" / "first" / "study.json"
+    facts = json.loads(path.read_text())
+    del facts["study"]["train"]["epochs"]
+    path.write_text(json.dumps(facts))
+    _, err = ran(capsys, "export", "--from", "results/first", "--paper", "p", code=3)
+    assert "not a resolved study" in err
+
+
+def test_compare_has_help(capsys: pytest.CaptureFixture[str]) -> None:
+    out, _ = ran(capsys, "compare", "--help")
+    assert "says what is not comparable and why" in " ".join(out.split())
+
+
+def test_compare_shows_scores_and_what_is_not_comparable(there: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out, err = ran(capsys, "compare", "first", "results/second", "longer")
+    assert "+1.00 ± 0.00" in out and "paired by seed" in out
+    assert "first / longer, workload w: train.epochs: 5 -> 6" in out
+    assert "the same study seed" in err
+
+
+def test_compare_says_where_nothing_is_comparable(there: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out, _ = ran(capsys, "compare", "first", "longer")
+    assert out.startswith("Nothing is comparable.")
+
+
+def test_compare_speaks_json(there: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out, _ = ran(capsys, "--json", "compare", "first", "second", "longer")
+    lines = [json.loads(line) for line in out.splitlines()]
+    scores = [line for line in lines if line["kind"] == "score"]
+    assert [line["difference"] is None for line in scores] == [True, False] * 2
+    assert scores[1]["difference"]["estimate"] == pytest.approx(1.0)
+    obstacles = [line for line in lines if line["kind"] == "obstacle"]
+    assert {(line["key"], line["old"], line["new"]) for line in obstacles} == {("train.epochs", "5", "6")}
+    assert any(line["kind"] == "note" for line in lines)
+
+
+# --- whom to cite -----------------------------------------------------------------------------------------------------
+
+
+def cited(**more: object) -> set[tuple[str, str]]:
+    return {(reference.name, reference.source.key) for reference in references(study(**more))}  # type: ignore[arg-type]
+
+
+def test_schedules_are_cited_wherever_they_come_from() -> None:
+    assert ("cyclical", "fu2019cyclical") in cited(train={"epochs": 5, "beta": {"schedule": "cyclical"}})
+    searched = cited(shared_search={"schedule": {"choice": ["constant", "cosine"]}})
+    assert any(name == "cosine" for name, _ in searched)
+
+
+def test_free_bits_are_cited_where_they_are_on_or_searched() -> None:
+    on = {"epochs": 5, "free_bits": {"nats": 0.1}}
+    searched = {"train.free_bits.nats": {"choice": [0.0, 0.25]}}
+    assert [any(name == "free bits" for name, _ in cited(**more)) for more in ({}, {"train": on})] == [False, True]
+    assert any(name == "free bits" for name, _ in cited(shared_search=searched))
+
+
+@pytest.mark.parametrize(
+    ("search", "keys"),
+    [
+        ({"sampler": {"name": "sobol"}}, {"sobol1967distribution", "owen1995randomly"}),
+        ({"sampler": {"name": "tpe"}}, {"bergstra2011algorithms"}),
+        ({"sampler": {"name": "gp"}, "pruner": {"name": "hyperband"}}, {"snoek2012practical", "li2018hyperband"}),
+        ({"pruner": {"name": "asha"}}, {"bergstra2012random", "li2020system"}),
+        ({"pruner": {"name": "median"}}, {"bergstra2012random", "golovin2017vizier"}),
+    ],
+)
+def test_samplers_and_pruners_are_cited(search: dict[str, object], keys: set[str]) -> None:
+    assert {key for _, key in cited(search={"trials": 3, **search})} >= keys
