@@ -75,13 +75,13 @@ def _differences(ours: Mapping[int, float], theirs: Mapping[int, float]) -> list
     return [ours[seed] - theirs[seed] for seed in sorted(set(ours) & set(theirs))]
 
 
-def is_bimodal(values: Sequence[float]) -> bool:
-    """Whether the largest gap between neighbours splits the values into two groups of at least two, each far tighter
-    than the gap: then the mean describes neither."""
+def is_bimodal(values: Sequence[float], times: float = BIMODAL_GAP) -> bool:
+    """Whether the largest gap between neighbours splits the values into two groups of at least two, and is more than
+    ``times`` as long as either group: then the mean describes neither."""
     x = np.sort(np.asarray(values, dtype=float))
     if len(x) < 4:
         return False
     gaps = np.diff(x)[1:-1]
     cut = int(np.argmax(gaps)) + 2
     within = max(float(np.ptp(x[:cut])), float(np.ptp(x[cut:])))
-    return float(gaps.max()) > BIMODAL_GAP * max(within, 1e-12)
+    return float(gaps.max()) > times * max(within, 1e-12)
