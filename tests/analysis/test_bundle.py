@@ -169,7 +169,7 @@ def test_the_protocol_states_this_studys_numbers(mixed: Builder) -> None:
     for said in (
         "1 workload and 2 methods",
         "cap of 5 epochs",
-        "lr: log-uniform [0.0001, 1]",
+        "| sgd | sgd | – | lr: log-uniform [0.0001, 1] | 2 |",
         "Searched within every method alike: train.beta.over: one of [0, 0.25].",
         "3 trials for each method",
         "sampler tpe: stage P (model-based trials: tpe)",

@@ -139,3 +139,9 @@ def test_free_bits_are_cited_where_they_are_on_or_searched() -> None:
 )
 def test_samplers_and_pruners_are_cited(search: dict[str, object], keys: set[str]) -> None:
     assert {key for _, key in cited(search={"trials": 3, **search})} >= keys
+
+
+def test_the_expected_best_of_n_is_cited_only_where_trials_are_independent() -> None:
+    searches: list[dict[str, object]] = [{}, {"sampler": {"name": "tpe"}}, {"pruner": {"name": "asha"}}]
+    found = [cited(search={"trials": 3, **search}) for search in searches]
+    assert [any(key == "tang2020showing" for _, key in keys) for keys in found] == [True, False, False]

@@ -15,6 +15,7 @@ from vaestudy.optimizers import optimizers
 from vaestudy.registry import Registry, Source
 from vaestudy.schedules import schedules
 from vaestudy.spec import Study, canonical, space
+from vaestudy.spec.models import INDEPENDENT
 
 BERGSTRA = Source(
     "bergstra2012random",
@@ -90,18 +91,12 @@ TANG = Source(
 )
 SAMPLERS = {"random": (BERGSTRA,), "sobol": (SOBOL, OWEN), "tpe": (TPE,), "gp": (SNOEK,)}
 PRUNERS = {"asha": ASHA, "hyperband": HYPERBAND, "median": VIZIER}
-STATISTICS = {
-    "Student's t interval": STUDENT,
-    "Clopper-Pearson interval": CLOPPER,
-    "expected best of n trials": TANG,
-}
+STATISTICS = {"Student's t interval": STUDENT, "Clopper-Pearson interval": CLOPPER}
 
 
 def references(study: Study) -> tuple[Reference, ...]:
     """Everything with a source, in the order: components, training, search, statistics; each once."""
-    found = [*_components(study), *_training(study), *_search(study)]
-    found += [Reference("statistic", name, source) for name, source in STATISTICS.items()]
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys([*_components(study), *_training(study), *_search(study), *_statistics(study)]))
 
 
 def _components(study: Study) -> Iterator[Reference]:
@@ -129,6 +124,13 @@ def _search(study: Study) -> Iterator[Reference]:
         yield Reference("sampler", sampler, source)
     if pruner in PRUNERS:
         yield Reference("pruner", pruner, PRUNERS[pruner])
+
+
+def _statistics(study: Study) -> Iterator[Reference]:
+    for name, source in STATISTICS.items():
+        yield Reference("statistic", name, source)
+    if study.search.sampler.name in INDEPENDENT and study.search.pruner.name == "none":
+        yield Reference("statistic", "expected best of n trials", TANG)
 
 
 def _values(study: Study, key: str, default: object) -> list[object]:
