@@ -62,7 +62,7 @@ def _compared(records: Records) -> Iterator[str | Grid]:
         tuple((name, _pairs(workload)) for name, workload in study["workloads"].items()),
         (0.15, 0.75),
     )
-    yield "Methods with their fixed hyperparameters and their declared search spaces; dimensions count the shared ones too:"
+    yield "Methods with their fixed hyperparameters and their declared search spaces (dimensions: with the shared):"
     yield Grid(
         ("method", "optimizer", "fixed", "searched", "dimensions"),
         tuple(
