@@ -13,7 +13,7 @@ from scipy.special import gammaln
 from vaestudy.analysis.statistics.resampling import Array, resample, studentized_reach
 
 RESAMPLES = 2_000
-MIN_TRIALS = 20
+MIN_TRIALS = 25
 """The fewest trials whose bands kept their coverage in docs/decisions/0005-intervals.md."""
 
 
@@ -78,7 +78,7 @@ def expected_best_band(values: Sequence[float], *, resamples: int = RESAMPLES, s
 
     The standard errors are the jackknife's. A resample's distance is taken from the expected minimum of n draws with
     replacement, since that is what the resample estimates. The end of the curve rests on the two or three best trials:
-    no band kept its coverage beyond N / 2, or with fewer than 20 trials (docs/decisions/0005-intervals.md).
+    no band kept its coverage beyond N / 2, or with fewer than 25 trials (docs/decisions/0005-intervals.md).
 
     Args:
         values: the losses of all trials of a cell, finite.
@@ -86,7 +86,7 @@ def expected_best_band(values: Sequence[float], *, resamples: int = RESAMPLES, s
         seed: of the draws.
 
     Returns:
-        [3, N]: low, estimate, high; NaN ends beyond N / 2 and everywhere below 20 trials.
+        [3, N]: low, estimate, high; NaN ends beyond N / 2 and everywhere below 25 trials.
     """
     ordered, estimate = ordered_losses(values), expected_best(values)
     reach = np.full_like(estimate, math.nan)

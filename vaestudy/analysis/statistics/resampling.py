@@ -2,7 +2,7 @@
 
 A plain percentile bootstrap of ten runs covers about 90 % of the truths it should cover 95 % of; the symmetric
 bootstrap-t, which compares each resample's distance with that resample's own standard error, keeps its word
-(Hall 1992, sections 3.5 and 3.6; measured in docs/decisions/0005-intervals.md).
+(Hall 1992; measured in docs/decisions/0005-intervals.md).
 """
 
 from __future__ import annotations
