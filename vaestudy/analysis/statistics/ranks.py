@@ -12,7 +12,7 @@ from scipy import stats
 
 ALPHA = 0.05
 MIN_WORKLOADS = 6
-"""With fewer, the critical difference of five methods exceeds half the range of ranks: nothing could be told apart."""
+"""With five workloads and five methods, mean ranks lie at most 4 apart and the critical difference is already 2.7."""
 
 
 @dataclass(frozen=True)
