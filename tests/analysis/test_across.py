@@ -95,7 +95,7 @@ def test_other_data_under_the_same_name_are_not_compared(tmp_path: Path, key: st
     one = made(tmp_path / "a")
     facts = json.loads(json.dumps(one.facts))
     facts["study"]["workloads"]["w"]["data"][key] = value
-    result = across({"a": one, "b": Records(facts, one.runs, one.metrics)})
+    result = across({"a": one, "b": Records(facts, one.runs, one.metrics, one.pictures)})
     assert keys(result) == {("workload w", f"data.{key}")}
     assert result.lines == ()
 
@@ -177,7 +177,9 @@ def test_a_study_beside_a_copy_of_itself_is_told_so(tmp_path: Path) -> None:
 def test_other_code_and_hardware_are_noted(tmp_path: Path) -> None:
     one = made(tmp_path / "a")
     records = [
-        Records({**one.facts, "environment": {"code": code, "hardware": {"cores": 2}}}, one.runs, one.metrics)
+        Records(
+            {**one.facts, "environment": {"code": code, "hardware": {"cores": 2}}}, one.runs, one.metrics, one.pictures
+        )
         for code in ("c1", "c2")
     ]
     notes = across(dict(zip("ab", records, strict=True))).notes
@@ -186,7 +188,7 @@ def test_other_code_and_hardware_are_noted(tmp_path: Path) -> None:
 
 def test_unrecorded_code_and_hardware_are_noted_once(tmp_path: Path) -> None:
     records = [made(tmp_path / name) for name in "abc"]
-    bare = Records({**records[0].facts, "environment": {}}, records[0].runs, records[0].metrics)
+    bare = Records({**records[0].facts, "environment": {}}, records[0].runs, records[0].metrics, records[0].pictures)
     notes = across({"a": bare, "b": records[1], "c": records[2]}).notes
     assert notes.count("a: code and hardware were not recorded") == 1
 

@@ -70,7 +70,7 @@ def test_a_second_bundle_has_the_same_bytes(two_groups: Builder, made: Path, tmp
 
 
 def test_a_bundle_made_from_a_bundles_records_has_the_same_bytes(made: Path, tmp_path: Path) -> None:
-    for name in ("study.json", "runs.parquet", "metrics.parquet"):
+    for name in ("study.json", "runs.parquet", "metrics.parquet", "pictures.parquet"):
         (tmp_path / name).write_bytes((made / name).read_bytes())
     make(tmp_path, tmp_path / "again")
     assert contained(tmp_path / "again") == contained(made)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import pandas as pd
 
+from vaestudy.analysis.pictures import load_pictures
 from vaestudy.errors import DataError
 from vaestudy.records import RunRecord, read_runs
 
@@ -20,12 +23,15 @@ RUN_COLUMNS = [
     "stage",
     "trial",
     "seed",
+    "varied",
     "attempt",
     "outcome",
     "failure",
     "step",
     "reason",
 ]
+CURVES = ["val/nelbo", "val/rec", "val/kl", "cost/grad_evals", "cost/examples", "time/seconds"]
+FRAMES = ("runs", "metrics", "pictures")
 METRIC_COLUMNS = ["uid", "attempt", "step", "epoch", "metric", "value"]
 
 
@@ -37,11 +43,13 @@ class Records:
         facts: ``study.json``: the resolved study, its hash, the searched keys of each method.
         runs: one row a run: identity, outcome, ``setting.*`` and ``final/*`` columns.
         metrics: one row a value: uid, attempt, step, epoch, metric, value.
+        pictures: one row an image of a confirmed run (``pictures.load_pictures``).
     """
 
     facts: dict[str, Any]
     runs: pd.DataFrame
     metrics: pd.DataFrame
+    pictures: pd.DataFrame
 
     @property
     def study(self) -> dict[str, Any]:
@@ -53,10 +61,35 @@ class Records:
         """The methods, in the order of the study file."""
         return list(self.study["methods"])
 
+    @cached_property
+    def curves(self) -> pd.DataFrame:
+        """What every run measured at each evaluation: one row by (uid, step), the columns ``CURVES``."""
+        rows = self.metrics[self.metrics["metric"].isin(CURVES)]
+        table = rows.set_index(["uid", "step", "metric"])["value"].unstack("metric")
+        return table.reindex(columns=CURVES)
+
+    def curve(self, uid: str) -> pd.DataFrame:
+        """One run's part of ``curves``, by step; empty for a run that measured nothing."""
+        found = self.curves.xs(uid) if uid in self._measured else self.curves.iloc[:0].droplevel("uid")
+        return cast(pd.DataFrame, found)
+
+    def curves_by_seed(self, runs: pd.DataFrame) -> dict[int, pd.DataFrame]:
+        """The curves of some runs by their seeds."""
+        return {int(seed): self.curve(str(uid)) for seed, uid in zip(runs["seed"], runs["uid"], strict=True)}
+
+    @cached_property
+    def _measured(self) -> frozenset[str]:
+        return frozenset(self.curves.index.get_level_values("uid"))
+
     @property
     def budgets(self) -> list[int]:
         """The numbers of trials that winners are chosen from."""
         return list(self.study["confirm"]["budgets"] or [self.study["search"]["trials"]])
+
+
+def column(runs: pd.DataFrame, name: str) -> pd.Series[float]:
+    """A measured column; NaN throughout where no run has it."""
+    return runs[name].astype(float) if name in runs else pd.Series(np.nan, index=runs.index)
 
 
 def load(folder: Path) -> Records:
@@ -68,13 +101,23 @@ def load(folder: Path) -> Records:
     facts = _facts(folder / "study.json")
     records = sorted(read_runs(folder), key=_order)
     runs = pd.DataFrame([_run_row(record) for record in records])
-    return Records(facts, runs if len(runs) else pd.DataFrame(columns=RUN_COLUMNS), _metrics(records))
+    filled = runs if len(runs) else pd.DataFrame(columns=RUN_COLUMNS)
+    return Records({**facts, **_experiment(folder)}, filled, _metrics(records), load_pictures(folder, records))
 
 
 def load_parquet(folder: Path) -> Records:
-    """The records as ``export`` wrote them: ``runs.parquet``, ``metrics.parquet``, ``study.json``."""
+    """The records as ``export`` wrote them: ``study.json`` and a Parquet file for each of ``FRAMES``."""
     facts = _facts(folder / "study.json")
-    return Records(facts, pd.read_parquet(folder / "runs.parquet"), pd.read_parquet(folder / "metrics.parquet"))
+    runs, metrics, pictures = (pd.read_parquet(folder / f"{name}.parquet") for name in FRAMES)
+    return Records(facts, runs, metrics, pictures)
+
+
+def _experiment(folder: Path) -> dict[str, str]:
+    """MLflow's number of the study, where its shipper has left it: pages link to it."""
+    try:
+        return {"experiment": str(json.loads((folder / "shipped.json").read_text())["experiment_id"])}
+    except (OSError, ValueError, KeyError):
+        return {}
 
 
 def _facts(path: Path) -> dict[str, Any]:
@@ -102,6 +145,7 @@ def _run_row(record: RunRecord) -> dict[str, Any]:
         "stage": run.stage,
         "trial": run.trial,
         "seed": run.seed,
+        "varied": run.varied,
         "attempt": record.attempt,
         "outcome": end.outcome if end else "open",
         "failure": end.failure if end else "none",

@@ -9,16 +9,17 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from vaestudy.analysis.frames import Records, load, load_parquet
+from vaestudy.analysis.frames import FRAMES, Records, load, load_parquet
 from vaestudy.errors import DataError
 
 
 def record_files(records: Records) -> dict[str, bytes]:
-    """The records as files that ``open_records`` reads back: the facts, one row a run, one row a value."""
+    """The records as files that ``open_records`` reads back: the facts, one row a run, a value, an image."""
     return {
         **facts_file(records),
         "runs.parquet": parquet(_uniform(records.runs)),
         "metrics.parquet": parquet(records.metrics),
+        "pictures.parquet": parquet(records.pictures),
     }
 
 
@@ -35,8 +36,7 @@ def as_stored(records: Records) -> Records:
     files = record_files(records)
     return Records(
         json.loads(files["study.json"]),
-        pd.read_parquet(io.BytesIO(files["runs.parquet"])),
-        pd.read_parquet(io.BytesIO(files["metrics.parquet"])),
+        *(pd.read_parquet(io.BytesIO(files[f"{name}.parquet"])) for name in FRAMES),
     )
 
 
@@ -52,7 +52,7 @@ def open_records(folder: Path) -> Records:
         return load_parquet(folder)
     except (OSError, pa.ArrowException) as error:
         what = str(error).splitlines()[0]
-        raise DataError(f"{folder}: its runs.parquet or metrics.parquet cannot be read: {what}") from error
+        raise DataError(f"{folder}: its Parquet files cannot be read: {what}") from error
 
 
 def parquet(frame: pd.DataFrame) -> bytes:

@@ -26,6 +26,9 @@ from vaestudy.records import write_atomically
 from vaestudy.spec import Study, canonical, differences, dump_study, load_study, space, study_hash
 from vaestudy.study.environment import environment
 
+LOCAL_MLFLOW = "http://127.0.0.1:5000"
+"""Where ``vaestudy ui`` serves."""
+
 
 @dataclass(frozen=True)
 class StudyFolder:
@@ -174,7 +177,16 @@ def _facts(study: Study) -> dict[str, Any]:
         "study": study.model_dump(mode="json", by_alias=True),
         "searched": searched,
         "environment": environment(study),
+        "mlflow": _mlflow_address(study),
     }
+
+
+def _mlflow_address(study: Study) -> str | None:
+    """Where pages of the study are seen; None where that is nowhere, or a secret."""
+    address = study.tracking.mlflow
+    if address == "sqlite":
+        return LOCAL_MLFLOW
+    return address.rstrip("/") if address.startswith(("http://", "https://")) else None
 
 
 def _holder(path: str) -> str:

@@ -18,6 +18,7 @@ from vaestudy.analysis.statistics.intervals import (
     is_bimodal,
     mean_interval,
     paired_difference,
+    rate_difference,
     rate_interval,
 )
 from vaestudy.analysis.statistics.leaders import LeaderChange, leader_changes, probability_best
@@ -64,6 +65,7 @@ __all__ = [
     "performance_profile",
     "probability_best",
     "probability_of_improvement",
+    "rate_difference",
     "rate_interval",
     "subbox_ranks",
     "variance_split",

@@ -53,6 +53,26 @@ def rate_interval(count: int, n: int) -> Interval:
     return Interval(count / n, float(found.low), float(found.high), n)
 
 
+def rate_difference(count: int, n: int, other_count: int, other_n: int) -> Interval:
+    """The difference of two independent rates with Newcombe's hybrid score interval; unknown (NaN) where an n is 0.
+
+    Newcombe 1998, "Interval estimation for the difference between independent proportions", method 10: each rate's
+    Wilson interval, squared and added.
+    """
+    if n == 0 or other_n == 0:
+        return Interval(math.nan, math.nan, math.nan, n + other_n)
+    ours, theirs = (_wilson(k, total) for k, total in ((count, n), (other_count, other_n)))
+    difference = ours.estimate - theirs.estimate
+    low = difference - math.hypot(ours.estimate - ours.low, theirs.high - theirs.estimate)
+    high = difference + math.hypot(ours.high - ours.estimate, theirs.estimate - theirs.low)
+    return Interval(difference, low, high, n + other_n)
+
+
+def _wilson(count: int, n: int) -> Interval:
+    found = stats.binomtest(count, n).proportion_ci(LEVEL, method="wilson")
+    return Interval(count / n, float(found.low), float(found.high), n)
+
+
 def paired_difference(ours: Mapping[int, float], theirs: Mapping[int, float]) -> Interval:
     """The mean difference over the seeds that both have, with Student's t interval of the differences."""
     return mean_interval(_differences(ours, theirs))

@@ -1,0 +1,44 @@
+"""What confirmed models reconstruct and draw, kept with the records so that pages need no other file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from vaestudy.records import RunRecord, attempt_folder
+
+KINDS = ("originals", "reconstructions", "samples")
+SHOWN = 12
+COLUMNS = ["uid", "kind", "index", "height", "width", "pixels"]
+
+
+def load_pictures(study: Path, records: list[RunRecord]) -> pd.DataFrame:
+    """The first images of every confirmed run as 8-bit grey levels: one row an image, ``pixels`` row by row."""
+    rows = []
+    for record in records:
+        path = attempt_folder(study, record.run.uid, record.attempt) / "outputs.npz"
+        if record.run.stage == "confirm" and path.exists():
+            with np.load(path, allow_pickle=False) as arrays:
+                rows += [_row(record.run.uid, kind, i, image) for kind in KINDS for i, image in _first(arrays[kind])]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _first(images: npt.NDArray[np.float32]) -> list[tuple[int, npt.NDArray[np.float32]]]:
+    return list(enumerate(images[:SHOWN]))
+
+
+def _row(uid: str, kind: str, index: int, image: npt.NDArray[np.float32]) -> tuple[object, ...]:
+    levels = np.round(255 * np.clip(image, 0.0, 1.0)).astype(np.uint8)
+    return uid, kind, index, *levels.shape, levels.tobytes()
+
+
+def images(pictures: pd.DataFrame, uid: str, kind: str) -> list[npt.NDArray[np.uint8]]:
+    """One run's images of a kind, ``[height, width]`` each."""
+    found = pictures[(pictures["uid"] == uid) & (pictures["kind"] == kind)].sort_values("index")
+    return [
+        np.frombuffer(pixels, dtype=np.uint8).reshape(height, width)
+        for height, width, pixels in zip(found["height"], found["width"], found["pixels"], strict=True)
+    ]
