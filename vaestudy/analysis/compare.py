@@ -212,4 +212,6 @@ def _answer(rows: list[Row], level: list[Row]) -> str:
 def _failing(rows: list[Row]) -> str:
     """The confirmation runs that failed, which no mean shows."""
     counts = [f"{row.method} {row.failed} of {row.seeds}" for row in rows if row.failed]
-    return f" Collapsed or diverged, and in no mean: {', '.join(counts)}." if counts else ""
+    if not counts:
+        return " No confirmation run collapsed or diverged."
+    return f" Collapsed or diverged, and in no mean: {', '.join(counts)}."

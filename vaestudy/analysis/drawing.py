@@ -26,6 +26,14 @@ def sheet(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), dpi=150, layout="constrained")
 
 
+def bare(width: float, height: float) -> tuple[Figure, Axes]:
+    """A figure of so many inches that its axes fill, without frame or ticks."""
+    figure = Figure(figsize=(width, height), dpi=150)
+    axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+    axes.set_axis_off()
+    return figure, axes
+
+
 def plain(axes: Axes, title: str = "") -> None:
     """A light grid, no box, the title on the left."""
     axes.spines[["top", "right"]].set_visible(False)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from pathlib import Path
 
-import jinja2
 import pandas as pd
 
 from vaestudy.analysis import tables
-from vaestudy.analysis.compare import Comparison, compare
 from vaestudy.analysis.curves import curves
 from vaestudy.analysis.drawing import render
 from vaestudy.analysis.figures import study_figures
+from vaestudy.analysis.findings import Findings, Importance, findings
 from vaestudy.analysis.frames import Records, load
+from vaestudy.analysis.outcome_figures import outcome_figures
+from vaestudy.analysis.page import page
 from vaestudy.analysis.stored import as_stored, facts_file, parquet, record_files
 from vaestudy.errors import DiskError, UsageError, nearest
 
@@ -42,22 +42,24 @@ def export(folder: Path, formats: Sequence[str], out: Path) -> list[Path]:
     return _write(out, tables_and_figures(as_stored(load(folder)), formats))
 
 
-def tables_and_figures(records: Records, formats: Sequence[str] = FORMATS, figures: str = "") -> dict[str, bytes]:
+def tables_and_figures(
+    records: Records, formats: Sequence[str] = FORMATS, figures: str = "", importance: Importance | None = None
+) -> dict[str, bytes]:
     """The contents of the files by their paths; ``figures`` begins those of the figures, e.g. ``figures/``."""
-    comparison = compare(records)
-    drawn = study_figures(records, comparison)
+    found = findings(records, importance)
+    drawn = {**study_figures(records, found.comparison), **outcome_figures(records, found)}
     pngs = {name: render(figure, "png") for name, figure in drawn.items()}
     files = facts_file(records)
     files |= {f"{figures}{name}.png": png for name, png in pngs.items()}
     files |= {f"{figures}{name}.svg": render(figure, "svg") for name, figure in drawn.items()}
     for name in formats:
-        files |= _tables(name, records, comparison, pngs)
+        files |= _tables(name, records, found, pngs)
     return files
 
 
-def _tables(form: str, records: Records, comparison: Comparison, pngs: dict[str, bytes]) -> dict[str, bytes]:
-    shown = tables.report(records, comparison)
-    frames = {"comparison": tables.numbers(comparison), "curves": curves(records), "runs": records.runs}
+def _tables(form: str, records: Records, found: Findings, pngs: dict[str, bytes]) -> dict[str, bytes]:
+    shown = tables.report(records, found.comparison)
+    frames = {"comparison": tables.numbers(found.comparison), "curves": curves(records), "runs": records.runs}
     if form == "csv":
         return {f"{name}.csv": _csv(frame) for name, frame in frames.items()}
     if form == "parquet":
@@ -67,7 +69,7 @@ def _tables(form: str, records: Records, comparison: Comparison, pngs: dict[str,
         return {"comparison.md": _markdown(shown).encode()}
     if form == "tex":
         return {"comparison.tex": tables.latex(shown).encode(), "search.tex": tables.search_latex(shown).encode()}
-    return {"report.html": _page(shown, pngs, records.facts["hash"])}
+    return {"report.html": page(records, found, pngs)}
 
 
 def _markdown(shown: tables.Report) -> str:
@@ -79,13 +81,6 @@ def _markdown(shown: tables.Report) -> str:
 
 def _csv(frame: pd.DataFrame) -> bytes:
     return frame.to_csv(index=False, lineterminator="\n").encode()
-
-
-def _page(shown: tables.Report, pngs: dict[str, bytes], study_hash: str) -> bytes:
-    loader = jinja2.PackageLoader("vaestudy.analysis")
-    template = jinja2.Environment(loader=loader, autoescape=True).get_template("report.html")
-    images = {name: base64.b64encode(png).decode() for name, png in pngs.items()}
-    return template.render(report=shown, figures=images, hash=study_hash).encode()
 
 
 def _write(out: Path, files: dict[str, bytes]) -> list[Path]:

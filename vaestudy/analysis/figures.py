@@ -13,11 +13,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from vaestudy.analysis.compare import FAILURES, Comparison, Row, by_seed, confirmed, sound, trials
+from vaestudy.analysis.audits import independent as is_independent
+from vaestudy.analysis.compare import FAILURES, Comparison, Row, by_seed, confirmed, sound
 from vaestudy.analysis.curves import curves, seed_curves
 from vaestudy.analysis.drawing import legend, look, plain, sheet
 from vaestudy.analysis.frames import Records
-from vaestudy.analysis.statistics import Interval, expected_best
+from vaestudy.analysis.outcomes import capped_losses, trivial_of
+from vaestudy.analysis.statistics import Interval, expected_best_band, probability_best
 
 TRIVIAL = "best constant decoder"
 
@@ -29,6 +31,7 @@ def study_figures(records: Records, comparison: Comparison) -> dict[str, Figure]
         "learning_curves": learning_curves(records),
         "failure_rates": failure_rates(records, comparison),
         "best_of_n": best_of_n(records),
+        "probability_best": best_chances(records),
     }
     return {name: figure for name, figure in figures.items() if any(axes.has_data() for axes in figure.axes)}
 
@@ -122,7 +125,7 @@ def learning_curves(records: Records) -> Figure:
     found = curves(records)
     figure, panels = _by_workload(records, 3.4)
     for axes, workload in panels:
-        trivial = _trivial(records, workload)
+        trivial = trivial_of(records, workload)
         ends = []
         for index, method in enumerate(records.methods):
             mine = found[(found["workload"] == workload) & (found["method"] == method)]
@@ -163,18 +166,17 @@ def best_of_n(records: Records) -> Figure:
     """The best validation −ELBO of n trials: what more tuning buys each method.
 
     Where trials are independent and all reach the cap: the expectation over which n of them one would have had. Else
-    (a sampler that learns, or a pruner) that has no meaning, and the best so far is shown.
+    (a sampler that learns, or a pruner) that has no meaning, and the best so far is shown. Bands: bootstrap, 95 %.
     """
-    search = records.study["search"]
-    independent = search["sampler"]["name"] in ("random", "sobol") and search["pruner"]["name"] == "none"
+    independent = is_independent(records)
     figure, panels = _by_workload(records, 3.2)
     for axes, workload in panels:
-        for index, method in enumerate(records.methods):
-            values = _capped(trials(records, workload, method), _trivial(records, workload))
-            best = expected_best(values) if independent else np.minimum.accumulate(values)
-            if len(best):
-                colour, marker = look(index)
-                axes.plot(range(1, len(best) + 1), best, color=colour, marker=marker, markevery=0.1, ms=4, label=method)
+        for method, values in capped_losses(records, workload).items():
+            colour, marker = look(records.methods.index(method))
+            budgets = range(1, len(values) + 1)
+            low, best, high = expected_best_band(values) if independent else [np.minimum.accumulate(values)] * 3
+            axes.plot(budgets, best, color=colour, marker=marker, markevery=0.1, ms=4, label=method)
+            axes.fill_between(budgets, low, high, color=colour, alpha=0.15, lw=0)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set(xlabel="trials n", ylabel="validation −ELBO [nats per image]")
         plain(axes, f"{workload}: {'expected best of n trials' if independent else 'best of the first n trials'}")
@@ -182,13 +184,20 @@ def best_of_n(records: Records) -> Figure:
     return figure
 
 
-def _capped(search: pd.DataFrame, trivial: float) -> list[float]:
-    """L_val of every ended trial; one that failed or was stopped counts as the trivial model, free for all."""
-    ended = search[search["outcome"].isin(["done", "pruned", "diverged"])]
-    if "final/val_nelbo" not in ended or not np.isfinite(trivial):
-        return []
-    values = ended["final/val_nelbo"].where(ended["outcome"] == "done").astype(float).fillna(trivial)
-    return [float(value) for value in values.clip(upper=trivial)]
+def best_chances(records: Records) -> Figure:
+    """The probability that a method's best of n trials is the lowest of all methods'."""
+    figure, panels = _by_workload(records, 2.8)
+    for axes, workload in panels if is_independent(records) else ():
+        for method, (low, chance, high) in probability_best(capped_losses(records, workload)).items():
+            colour, marker = look(records.methods.index(method))
+            budgets = range(1, len(chance) + 1)
+            axes.plot(budgets, chance, color=colour, marker=marker, markevery=0.1, ms=4, label=method)
+            axes.fill_between(budgets, low, high, color=colour, alpha=0.15, lw=0)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set(xlabel="trials n", ylabel="probability", ylim=(-0.03, 1.03))
+        plain(axes, f"{workload}: probability of being best after n trials each")
+        legend(axes)
+    return figure
 
 
 # --- shared -----------------------------------------------------------------------------------------------------------
@@ -211,9 +220,3 @@ def _by_workload(records: Records, height: float) -> tuple[Figure, list[tuple[Ax
 def _name_rows(axes: Axes, rows: Sequence[Row]) -> None:
     axes.set_yticks(range(len(rows)), [row.method for row in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
-
-
-def _trivial(records: Records, workload: str) -> float:
-    """L_trivial of a workload's validation images; NaN before the first run has ended."""
-    runs = records.runs[records.runs["workload"] == workload]
-    return float(runs["final/l_trivial"].mean()) if "final/l_trivial" in runs else float("nan")

@@ -140,7 +140,7 @@ def _display(row: Row, level: bool) -> dict[str, str]:
         **{kind: rate(row.confirm_failures[kind]) for kind in reversed(FAILURES)},
         "search": f"{row.failed_trials}/{ended}",
         "cost": f"{count(row.grad_evals[0])}+{count(row.grad_evals[1])}",
-        "setting": _settings(row),
+        "setting": settings(row),
     }
 
 
@@ -174,7 +174,7 @@ def _numbers(row: Row) -> dict[str, Any]:
         "search_grad_evals": row.grad_evals[0],
         "confirm_grad_evals": row.grad_evals[1],
         **{f"trials_{outcome}": row.trials.get(outcome, 0) for outcome in OUTCOMES},
-        "setting": _settings(row),
+        "setting": settings(row),
         "bimodal": row.bimodal,
     }
 
@@ -219,7 +219,8 @@ def setting(value: Any) -> str:
     return f"{value:.3g}"
 
 
-def _settings(row: Row) -> str:
+def settings(row: Row) -> str:
+    """A row's searched values: ``lr=0.00889, beta1=0.797``."""
     return ", ".join(f"{key}={setting(value)}" for key, value in row.setting.items())
 
 
