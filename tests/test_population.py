@@ -8,7 +8,10 @@ import pytest
 import torch
 
 from tests.tasks import populate, random_task, settings
-from vaestudy.population import Population
+from vaestudy.optimizers import optimizers
+from vaestudy.population import Member, Population
+from vaestudy.seeding import Seeds
+from vaestudy.timeline import Timeline
 
 NATIVE = ["sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop", "ivon"]
 
@@ -160,3 +163,27 @@ def test_gradient_evaluations_are_counted() -> None:
     population = populate(random_task(), [(1, settings("ivon"))])
     population.train(10)
     assert population.members[0].grad_evals == 10
+
+
+@pytest.mark.parametrize(("varied", "same"), [("init", False), ("order", True), ("noise", True)])
+def test_only_the_initialisation_seed_moves_the_start(varied: str, same: bool) -> None:
+    one, other = (population_of(Seeds.varying(varied, seed, 1)) for seed in (1, 2))
+    assert torch.equal(one.save(0)["params"], other.save(0)["params"]) == same
+
+
+@pytest.mark.parametrize("varied", ["init", "order", "noise"])
+def test_every_seed_moves_the_run_and_equal_seeds_do_not(varied: str) -> None:
+    ends = []
+    for seed in (2, 2, 3):
+        population = population_of(Seeds.varying(varied, seed, 1))
+        population.train(6)
+        ends.append(population.save(0)["params"])
+    assert torch.equal(ends[0], ends[1])
+    assert not torch.equal(ends[0], ends[2])
+
+
+def population_of(seeds: Seeds) -> Population:
+    task, chosen = random_task(), settings("adam", lr=0.01)
+    population = Population(task, optimizers.find("adam").component(task.model.layout))
+    population.add(Member(seeds, chosen, Timeline(chosen, 24)))
+    return population

@@ -167,3 +167,23 @@ def test_the_end_is_made_of_finite_numbers_only() -> None:
     end = trainer.end("run", "done", trainer.test("run", trainer._task.examples.validation, 10))
     assert isinstance(end, End)
     assert all(math.isfinite(value) for value in end.metrics.values())
+
+
+def test_only_an_optimizer_with_a_weight_posterior_is_judged_over_its_weights() -> None:
+    found = {}
+    for name in ("ivon", "adam"):
+        trainer = Trainer(random_task(), name, evaluation_seed=3)
+        trainer.admit("run", Seeds.same(1), settings(name, epochs=2, lr=0.01))
+        trainer.run()
+        found[name] = trainer.test("run", random_task().examples.validation, iwae_samples=20)
+    assert "final/test_nll_weights" not in found["adam"]
+    assert math.isfinite(found["ivon"]["final/test_nll_weights"])
+    assert found["ivon"]["final/test_nll_weights"] != found["ivon"]["final/test_nll"]
+
+
+def test_a_narrow_weight_posterior_is_judged_as_its_mean() -> None:
+    trainer = Trainer(random_task(), "ivon", evaluation_seed=3)
+    trainer.admit("run", Seeds.same(1), settings("ivon", epochs=2, lr=0.01, ess=1e12))
+    trainer.run()
+    scores = trainer.test("run", random_task().examples.validation, iwae_samples=400)
+    assert scores["final/test_nll_weights"] == pytest.approx(scores["final/test_nll"], abs=0.05)

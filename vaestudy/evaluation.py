@@ -5,7 +5,7 @@ Letters: K members, N examples, D pixels, Z latent dimensions.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -83,12 +83,23 @@ class Evaluator:
     def nll(self, params: Mapping[str, Tensor], samples: int) -> float:
         """The importance-weighted bound on -log p(x) with ``samples`` samples, of a single member's parameters
         ``[1, *shape]``; nats per example (Burda 2016, Eq. 8)."""
-        generator = torch.Generator(device=self._x.device).manual_seed(mix(self._seed, Stream.EVALUATE.name, 1))
-        rows = max(1, SAMPLE_ROWS // min(samples, 64))
-        total = sum(
-            float(self._log_likelihood(params, x, samples, generator).sum()) for x in torch.split(self._x, rows)
+        return -float(self._log_likelihoods(params, samples, 0).mean())
+
+    @torch.no_grad()
+    def averaged_nll(self, draws: Sequence[Mapping[str, Tensor]], samples: int) -> float:
+        """The same bound where p(x) is averaged over draws of the weights, ``samples`` in all."""
+        mixture = LogMeanExp()
+        for number, params in enumerate(draws):
+            mixture.add(self._log_likelihoods(params, max(1, samples // len(draws)), number)[:, None])
+        return -float(mixture.value().mean())
+
+    def _log_likelihoods(self, params: Mapping[str, Tensor], samples: int, draw: int) -> Tensor:
+        """The bound on log p(x) of each example, ``[N]`` in float64; each ``draw`` has its own noise."""
+        generator = torch.Generator(device=self._x.device).manual_seed(
+            mix(self._seed, Stream.EVALUATE.name, 1 + 2 * draw)
         )
-        return -total / len(self._x)
+        rows = max(1, SAMPLE_ROWS // min(samples, 64))
+        return torch.cat([self._log_likelihood(params, x, samples, generator) for x in torch.split(self._x, rows)])
 
     def _log_likelihood(
         self, params: Mapping[str, Tensor], x: Tensor, samples: int, generator: torch.Generator

@@ -20,7 +20,7 @@ from vaestudy.distributions import Likelihood
 from vaestudy.models import Model
 from vaestudy.objectives import FreeBits, FreeBitsTable, gaussian_rate, reparameterise
 from vaestudy.optimizers import Optimizer
-from vaestudy.optimizers.base import Row
+from vaestudy.optimizers.base import Row, WeightPosterior
 from vaestudy.params import PARTS
 from vaestudy.seeding import Noise, Seeds, Stream, mix, permutation
 from vaestudy.spec import Settings
@@ -107,6 +107,20 @@ class Population:
     def eval_params(self) -> dict[str, Tensor]:
         """Named parameters to evaluate at, each ``[K, *shape]``."""
         return self.task.model.layout.views(self._optimizer.eval_params(self._params, self._state))
+
+    def sampled_params(self, k: int, seed: int, count: int) -> list[dict[str, Tensor]]:
+        """Named parameters of ``count`` draws from member k's weight posterior, each ``[1, *shape]``; none where its
+        optimizer learns a point."""
+        if not isinstance(self._optimizer, WeightPosterior):
+            return []
+        hparams = _columns([self.members[k]], self._dtype, self.task.device)
+        state = self._optimizer.put_rows([self._optimizer.get_row(self._state, k)])
+        noise = Noise([seed], self.task.device)
+        draws = []
+        for draw in range(count):
+            eps = noise.normal(Stream.WEIGHTS, [draw], self._params.shape[1], dtype=self._dtype)
+            draws.append(self._optimizer.sample(self._params[k : k + 1], state, hparams, eps))
+        return [self.task.model.layout.views(drawn) for drawn in draws]
 
     def train(self, steps: int) -> Tensor:
         """Every member makes ``steps`` updates; the training losses ``[K, S]``, nats per example.

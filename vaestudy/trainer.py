@@ -25,6 +25,9 @@ from vaestudy.seeding import Seeds
 from vaestudy.spec import Settings
 from vaestudy.timeline import Timeline
 
+WEIGHT_DRAWS = 10
+"""Of a posterior over weights, where there is one, for the test NLL that is averaged over it."""
+
 SHOWN = 16
 """Validation images that are kept as reconstructions."""
 
@@ -151,11 +154,15 @@ class Trainer:
         return End("done", member.steps, time.time(), failure, finite)
 
     def test(self, uid: str, x: Tensor, iwae_samples: int) -> dict[str, float]:
-        """The scores of a run on test examples ``[N, D]``; ``final/test_nll`` is the IWAE-K bound."""
+        """The scores of a run on test examples ``[N, D]``.
+
+        ``final/test_nll`` is the IWAE-K bound at the point that the optimizer evaluates at; ``final/test_nll_weights``,
+        for an optimizer with a posterior over weights, averages p(x) over it.
+        """
         params = self._params_of(uid)
         evaluator = Evaluator(self._task, x, self._evaluation_seed)
         score = evaluator.scores(params)[0]
-        return {
+        scores = {
             "final/test_nelbo": score.nelbo,
             "final/test_rec": score.distortion,
             "final/test_kl": score.kl,
@@ -163,6 +170,8 @@ class Trainer:
             "final/test_nll": evaluator.nll(params, iwae_samples),
             "final/test_l_trivial": evaluator.trivial,
         }
+        draws = self._population.sampled_params(self._row(uid), self._evaluation_seed, WEIGHT_DRAWS)
+        return scores | ({"final/test_nll_weights": evaluator.averaged_nll(draws, iwae_samples)} if draws else {})
 
     def pictures(self, uid: str) -> Pictures:
         """Reconstructions of the first validation images, and prior samples."""

@@ -4,21 +4,24 @@ from pathlib import Path
 
 from vaestudy.analysis.across import HEADER, Across, across
 from vaestudy.analysis.bundle import bundle
-from vaestudy.analysis.compare import Comparison, compare
+from vaestudy.analysis.compare import Comparison, compare, trials
 from vaestudy.analysis.export import FORMATS, export
-from vaestudy.analysis.frames import Records, load
+from vaestudy.analysis.findings import Findings, Importance, findings
+from vaestudy.analysis.frames import Records, column, load
 from vaestudy.analysis.protocol import Reference
 from vaestudy.analysis.run_figures import run_figures
+from vaestudy.analysis.spaces import space
 from vaestudy.analysis.statistics import best_winner, winner
 from vaestudy.analysis.stored import open_records
 from vaestudy.analysis.tables import Report
 from vaestudy.analysis.tables import report as make_report
 
 
-def report(folder: Path) -> Report:
-    """The report of the study in ``folder``, for a terminal."""
+def report(folder: Path) -> tuple[Report, Findings]:
+    """The report of the study in ``folder`` for a terminal, and all findings."""
     records = load(folder)
-    return make_report(records, compare(records))
+    found = findings(records)
+    return make_report(records, found.comparison), found
 
 
 __all__ = [
@@ -26,17 +29,22 @@ __all__ = [
     "HEADER",
     "Across",
     "Comparison",
+    "Findings",
+    "Importance",
     "Records",
     "Reference",
     "Report",
     "across",
     "best_winner",
     "bundle",
+    "column",
     "compare",
     "export",
     "load",
     "open_records",
     "report",
     "run_figures",
+    "space",
+    "trials",
     "winner",
 ]

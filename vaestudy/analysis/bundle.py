@@ -20,6 +20,7 @@ from pathlib import Path
 
 from vaestudy.analysis import document
 from vaestudy.analysis.export import tables_and_figures
+from vaestudy.analysis.findings import Importance
 from vaestudy.analysis.frames import Records
 from vaestudy.analysis.protocol import Reference, identities, protocol
 from vaestudy.analysis.stored import as_stored
@@ -28,13 +29,20 @@ from vaestudy.errors import ConflictError, DiskError
 SUMS = "SHA256SUMS"
 
 
-def bundle(records: Records, study_file: str, references: Sequence[Reference], out: Path) -> list[Path]:
+def bundle(
+    records: Records,
+    study_file: str,
+    references: Sequence[Reference],
+    out: Path,
+    importance: Importance | None = None,
+) -> list[Path]:
     """Writes the bundle of a study, whole or not at all; an earlier bundle in ``out`` is replaced.
 
     Args:
         study_file: the resolved study as YAML.
         references: everything the study used that was published.
         out: where to write; made if missing.
+        importance: computes the importance of searched settings.
 
     Returns:
         What was written.
@@ -45,13 +53,15 @@ def bundle(records: Records, study_file: str, references: Sequence[Reference], o
     """
     out = out.resolve()
     _check_replaceable(out)
-    return _replace(out, contents(as_stored(records), study_file, references))
+    return _replace(out, contents(as_stored(records), study_file, references, importance))
 
 
-def contents(records: Records, study_file: str, references: Sequence[Reference]) -> dict[str, bytes]:
+def contents(
+    records: Records, study_file: str, references: Sequence[Reference], importance: Importance | None = None
+) -> dict[str, bytes]:
     """The bundle's files by their paths."""
     text = protocol(records, references)
-    files = tables_and_figures(records, figures="figures/")
+    files = tables_and_figures(records, figures="figures/", importance=importance)
     files |= {
         "study.yaml": study_file.encode(),
         "protocol.md": document.markdown(text).encode(),

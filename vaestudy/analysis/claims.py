@@ -203,8 +203,8 @@ def _weights(data: Evidence) -> Iterator[Claim]:
     ratio = Interval(math.exp(slower.estimate), math.exp(slower.low), math.exp(slower.high), slower.n)
     worse = paired_difference(ivon.scores, adam.scores)
     text = (
-        f"{_spread(ratio)} times the seconds of {adam.method} a gradient evaluation, loaded as the machine was; "
-        f"test NLL {_spread(worse)} nats at equal gradient evaluations"
+        f"{_spread(ratio)} times the seconds of {adam.method} a gradient evaluation; test NLL {_spread(worse)} nats "
+        f"at equal ones"
     )
     yield Claim(cost, _against(ratio, 1.0), text)
     averaged = by_seed(data.confirmed(ivon.method), "final/test_nll_weights")

@@ -21,13 +21,14 @@ from vaestudy.errors import DiskError, UsageError, nearest
 FORMATS = ("csv", "parquet", "md", "tex", "html")
 
 
-def export(folder: Path, formats: Sequence[str], out: Path) -> list[Path]:
+def export(folder: Path, formats: Sequence[str], out: Path, importance: Importance | None = None) -> list[Path]:
     """Writes the comparison in each format, the runs and metrics where a format holds data, and the figures.
 
     Args:
         folder: the study's.
         formats: of csv, parquet, md, tex, html.
         out: where to write; made if missing.
+        importance: computes the importance of searched settings.
 
     Returns:
         What was written.
@@ -39,7 +40,7 @@ def export(folder: Path, formats: Sequence[str], out: Path) -> list[Path]:
     for name in formats:
         if name not in FORMATS:
             raise UsageError(f"unknown format {name!r} - {nearest(name, FORMATS)}")
-    return _write(out, tables_and_figures(as_stored(load(folder)), formats))
+    return _write(out, tables_and_figures(as_stored(load(folder)), formats, importance=importance))
 
 
 def tables_and_figures(

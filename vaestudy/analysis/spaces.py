@@ -37,17 +37,23 @@ class Dimension:
         """The length of a log range in powers of ten."""
         return float(np.log10(self.high / self.low))
 
+    def values(self, runs: pd.DataFrame) -> pd.Series[Any]:
+        """The runs' values in the file's own terms; NaN where the key's condition did not hold.
+
+        A stage whose share was drawn as 0 is left out of a run's settings; here it is 0 again.
+        """
+        found = runs[self.column] if self.column in runs else pd.Series(np.nan, index=runs.index)
+        if 0.0 in self.choices and self.column.endswith(".share"):
+            found = found.fillna(0.0)
+        return 1 - found if self.key.startswith(COMPLEMENT) else found
+
     def unit(self, runs: pd.DataFrame) -> npt.NDArray[np.float64]:
         """Where in [0, 1] the runs' values lie, ``[n]``; NaN where the key's condition did not hold."""
-        if self.column not in runs:
-            return np.full(len(runs), np.nan)
-        values = runs[self.column]
+        values = self.values(runs)
         if self.kind == "choice":
             places = {str(choice): index for index, choice in enumerate(self.choices)}
             return values.map(lambda value: places.get(str(value), np.nan)).to_numpy(float) / max(len(places) - 1, 1)
-        x = values.to_numpy(float)
-        x = 1 - x if self.key.startswith(COMPLEMENT) else x
-        low, high = self.low, self.high
+        x, low, high = values.to_numpy(float), self.low, self.high
         if self.kind == "log":
             x, low, high = np.log(np.maximum(x, np.finfo(float).tiny)), np.log(low), np.log(high)
         return np.clip((x - low) / (high - low), 0.0, 1.0)

@@ -16,7 +16,7 @@ from vaestudy.cli.output import Output
 from vaestudy.errors import UsageError, nearest
 
 if TYPE_CHECKING:
-    from vaestudy.analysis import Across
+    from vaestudy.analysis import Across, Findings
     from vaestudy.records import RunRecord
 
 BARS = "▁▂▃▄▅▆▇█"
@@ -28,16 +28,29 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def report(context: typer.Context, name: NameArgument, results: Results = None) -> None:
+def report(
+    context: typer.Context,
+    name: NameArgument,
+    results: Results = None,
+    html: Annotated[bool, typer.Option("--html", help="Write the whole report as one HTML page instead.")] = False,
+) -> None:
     """Shows the comparison, from the records alone."""
-    show_report(context.obj, folder(name, results).path)
+    found = folder(name, results)
+    if not html:
+        show_report(context.obj, found.path)
+        return
+    from vaestudy.study.paper import make_export
+
+    make_export(found.path, ["html"], found.report)
+    page = found.report / "report.html"
+    context.obj.json({"file": str(page)}) if context.obj.json_lines else context.obj.result(str(page))
 
 
 def show_report(output: Output, path: Path) -> None:
     """Prints a study's report."""
     from vaestudy.analysis import report as make_report
 
-    made = make_report(path)
+    made, found = make_report(path)
     if output.json_lines:
         for row in made.rows:
             output.json(dict(zip([name.replace("\n", " ") for name in made.header], row, strict=True)))
@@ -54,6 +67,27 @@ def show_report(output: Output, path: Path) -> None:
     output.result("")
     for note in made.notes:
         output.note(f"· {note}")
+    show_findings(output, found)
+
+
+def show_findings(output: Output, found: Findings) -> None:
+    """Prints the claims that the data settle, and what the audits say beyond that all is fine."""
+    settled = [
+        [claim.verdict, claim.statement, claim.evidence]
+        for claims in found.claims.values()
+        for claim in claims
+        if claim.verdict in ("supported", "contradicted")
+    ]
+    if settled:
+        output.result("\nClaims that these data settle")
+        output.table(["here", "statement", "evidence"], settled)
+    raised = [[audit.level, audit.text] for audit in found.audits if audit.level != "fine"]
+    if raised:
+        output.result("\nAudits")
+        output.table(["level", "found"], raised)
+    output.note(
+        f"\n{len(found.audits)} audits, {len(raised)} with something to say; all findings: vaestudy report --html"
+    )
 
 
 def export(
@@ -89,13 +123,13 @@ def export(
 
 def _export_tables(name: str | None, results: Path | None, formats: str | None, out: Path | None) -> list[Path]:
     from vaestudy.analysis import FORMATS
-    from vaestudy.analysis import export as write
+    from vaestudy.study.paper import make_export
 
     if name is None:
         raise UsageError("--from needs --paper FOLDER: where to write the bundle")
     found = folder(name, results)
     wanted = [part.strip() for part in formats.split(",")] if formats else FORMATS
-    return write(found.path, wanted, out or found.report)
+    return make_export(found.path, wanted, out or found.report)
 
 
 def _export_paper(name: str | None, results: Path | None, source: Path | None, paper: Path) -> list[Path]:

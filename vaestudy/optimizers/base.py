@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -32,6 +32,15 @@ Hyperparameters = Mapping[str, Tensor]
 
 Row = dict[str, Any]
 """One member's state as tensors, numbers and containers of them: what ``torch.load(weights_only=True)`` accepts."""
+
+
+@runtime_checkable
+class WeightPosterior(Protocol):
+    """What an optimizer has besides that learns a distribution of the weights and not a point."""
+
+    def sample(self, params: Tensor, state: Any, hparams: Hyperparameters, eps: Tensor) -> Tensor:
+        """A draw of the weights ``[K, P]`` from standard normals ``eps`` ``[K, P]``."""
+        ...
 
 
 class Optimizer(Protocol):

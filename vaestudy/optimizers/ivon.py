@@ -85,6 +85,13 @@ class Ivon(TensorState):
         apply(update, [params, g, h], [params, g_hat, drawn, g, h, t], hparams)
         return params, {"t": t, "g": g, "h": h}, loss
 
+    def sample(self, params: Tensor, state: dict[str, Tensor], hparams: Hyperparameters, eps: Tensor) -> Tensor:
+        """A draw of the learned posterior (line 3)."""
+        theta, drawn = torch.empty_like(params), eps.clone()
+        width = {name: hparams[name] for name in ("ess", "weight_decay")}
+        apply(sample, [theta, drawn], [params, drawn, state["h"]], width)
+        return theta
+
 
 def ivon(layout: Layout) -> Ivon:
     """Elementwise, so the same for every layout."""

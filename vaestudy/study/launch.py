@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
 
-from vaestudy import analysis, data
+from vaestudy import data
 from vaestudy.errors import ConflictError, InterruptedStudyError, UnsuccessfulError
 from vaestudy.execution import Common, check_address, connect, disconnect, execute
 from vaestudy.records import STAGES, Stage
@@ -18,6 +18,7 @@ from vaestudy.search import CellSearch, RetryingStorage, open_storage
 from vaestudy.seeding import mix
 from vaestudy.spec import Study, cells, first_rung, space, study_hash
 from vaestudy.study.folder import StudyFolder, parse_duration
+from vaestudy.study.paper import make_export
 from vaestudy.study.queue import StudyQueue
 from vaestudy.study.ship import ShipperProcess
 from vaestudy.study.status import Status, make, status
@@ -106,7 +107,7 @@ def launch(
         searches = _searches(study, storage, retry_failed)
         shipper = stack.enter_context(ShipperProcess.start(study, folder, command))
         _run(study, folder, searches, address, seconds, listener, stages)
-        analysis.export(folder.path, study.report.formats, folder.report)
+        make_export(folder.path, study.report.formats, folder.report)
         shipper.finish()
     return _judged(study, status(folder))
 

@@ -1,8 +1,10 @@
-"""The paper bundle of a study: the analysis makes it, the study file and whom to cite come from here."""
+"""Reports and the paper bundle: the analysis makes them, what it may not import itself comes from here."""
 
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -10,8 +12,35 @@ from pydantic import ValidationError
 from vaestudy import analysis
 from vaestudy.errors import DataError
 from vaestudy.registry import import_plugin
-from vaestudy.spec import Study, dump_study
+from vaestudy.search import Evaluator, importance
+from vaestudy.spec import Study, dump_study, space
+from vaestudy.study.folder import StudyFolder
 from vaestudy.study.references import references
+
+EVALUATORS: tuple[Evaluator, ...] = ("ped-anova", "fanova")
+
+
+def make_export(folder: Path, formats: Sequence[str], out: Path) -> list[Path]:
+    """Writes a study's tables and figures (``analysis.export``), with the importance of its searched settings."""
+    return analysis.export(folder, formats, out, importances(StudyFolder(folder).study()))
+
+
+def importances(study: Study) -> analysis.Importance:
+    """Computes the importance of a method's searched settings on a workload, by evaluator, from its ended trials."""
+
+    def computed(records: analysis.Records, workload: str, method: str) -> dict[str, dict[str, float]]:
+        search = analysis.trials(records, workload, method)
+        ended = search[search["outcome"].isin(["done", "diverged"])]
+        values = {dimension.key: dimension.values(ended) for dimension in analysis.space(records, method)}
+        settings = [
+            {key: found.iloc[i] for key, found in values.items() if found.iloc[i] == found.iloc[i]}
+            for i in range(len(ended))
+        ]
+        losses = analysis.column(ended, "final/val_nelbo").where(ended["outcome"] == "done").fillna(math.inf)
+        ranges = space(study, method)
+        return {name: importance(settings, list(losses), ranges, name) for name in EVALUATORS}
+
+    return computed
 
 
 def make_bundle(source: Path, out: Path) -> list[Path]:
@@ -31,7 +60,7 @@ def make_bundle(source: Path, out: Path) -> list[Path]:
     """
     records = analysis.open_records(source)
     study = _study(source, records)
-    return analysis.bundle(records, dump_study(study), references(study), out)
+    return analysis.bundle(records, dump_study(study), references(study), out, importances(study))
 
 
 def _study(source: Path, records: analysis.Records) -> Study:
