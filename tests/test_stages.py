@@ -12,7 +12,7 @@ import pytest
 from tests.made_up import study
 from vaestudy.errors import ConflictError
 from vaestudy.execution import Job
-from vaestudy.records import STAGES, End, Stage
+from vaestudy.records import DEFAULTS, STAGES, End, Stage
 from vaestudy.search import CellSearch, open_storage
 from vaestudy.seeding import Seeds
 from vaestudy.spec import Study, cells, space
@@ -86,6 +86,14 @@ def test_the_target_is_the_best_of_the_first_trials_of_the_reference_methods(fol
 def test_a_declared_target_needs_no_runs(folder: Path) -> None:
     jobs = drain(open_queue(folder, study(trials=2, target={"nats": {"w": 21.5}})))
     assert "target" not in {job.run.stage for job in jobs}
+
+
+def test_the_published_defaults_are_confirmed_without_a_trial(folder: Path) -> None:
+    jobs = drain(open_queue(folder, study(trials=2, confirm={"seeds": 2, "defaults": True})))
+    mine = [job for job in jobs if job.run.method == "adam" and job.run.trial == DEFAULTS]
+    assert [(job.run.stage, job.run.seed) for job in mine] == [("confirm", 1), ("confirm", 2)]
+    assert mine[0].settings.hyperparameters["lr"] == 1e-3
+    assert mine[0].run.name == "adam defaults seed 1"
 
 
 def test_no_seed_serves_two_stages(folder: Path) -> None:

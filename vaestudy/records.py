@@ -28,6 +28,10 @@ VARIED: tuple[Varied, ...] = ("init", "order", "noise")
 OUTCOMES: tuple[Outcome, ...] = ("done", "pruned", "diverged", "failed", "cancelled")
 
 
+DEFAULTS = -1
+"""The number, in the place of a trial's, of the published defaults: what a tuning budget of none can choose."""
+
+
 @dataclass(frozen=True)
 class Run:
     """What one run is: fixed before any work.
@@ -37,7 +41,7 @@ class Run:
         cell: ``<workload>/<method>``.
         stage: ``search`` (a trial), or a winner under a fresh seed: ``confirm``, ``target`` (the best reference
             method, whose scores make the target) or ``sources`` (one stream varies, the others stay).
-        trial: the number of the trial within its cell; in the other stages, of the winner.
+        trial: the number of the trial within its cell; in the other stages, of the winner, or ``DEFAULTS``.
         seed: the seed of the streams that vary. varied: which do; all but in ``sources``.
         settings: the sampled and fixed hyperparameters by dotted key, resolved values only.
     """
@@ -56,8 +60,13 @@ class Run:
     def name(self) -> str:
         """The name a person sees: ``adam #017``, ``adam #017 seed 3``, ``adam #017 target seed 1003``."""
         words = {"search": "", "confirm": "", "target": " target", "sources": f" {self.varied}"}
-        base = f"{self.method} #{self.trial:03d}{words[self.stage]}"
+        base = f"{self.method} {trial_name(self.trial)}{words[self.stage]}"
         return base if self.stage == "search" else f"{base} seed {self.seed}"
+
+
+def trial_name(number: int) -> str:
+    """A trial's number as people see it: ``#017``, or ``defaults``."""
+    return "defaults" if number == DEFAULTS else f"#{number:03d}"
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from tests.analysis.values import around
 from tests.made_up import Builder, study
 from vaestudy.analysis import Comparison, compare, load
 from vaestudy.analysis.compare import Row
+from vaestudy.records import DEFAULTS
 
 
 def compared(builder: Builder) -> Comparison:
@@ -159,3 +160,15 @@ def test_a_study_without_any_run_has_no_answer_yet(small: Builder) -> None:
     assert "not enough confirmed runs" in comparison.answers[0]
     assert all(r.winner is None and r.seeds == 0 for r in comparison.rows)
     assert not comparison.leading
+
+
+def test_the_published_defaults_are_a_budget_of_their_own(tmp_path: Path) -> None:
+    made = study(methods=("adam",), trials=2, confirm={"seeds": 3, "defaults": True, "iwae_samples": 10})
+    builder = Builder(tmp_path, made)
+    builder.search("adam", [30.0, 29.0])
+    builder.confirm("adam", DEFAULTS, around(31.0, 3))
+    builder.confirm("adam", 1, around(29.0, 3))
+    untuned, tuned = compare(load(builder.folder)).rows
+    assert (untuned.budget, untuned.winner, untuned.grad_evals[0]) == (0, DEFAULTS, 0.0)
+    assert untuned.nll.estimate == pytest.approx(31.0)
+    assert (tuned.budget, tuned.winner) == (2, 1)

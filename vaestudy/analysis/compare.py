@@ -104,9 +104,14 @@ def compare(records: Records) -> Comparison:
             level = _leaders(group)
             leading |= {len(rows) + index for index, row in enumerate(group) if row in level}
             rows += group
-            answers.append(f"{workload}, best of {budget} trials: {_answer(group, level)}")
+            answers.append(f"{workload}, {budget_words(budget)}: {_answer(group, level)}")
     iwae_samples = records.study["confirm"]["iwae_samples"]
     return Comparison(tuple(rows), frozenset(leading), tuple(answers), baseline, iwae_samples)
+
+
+def budget_words(budget: int) -> str:
+    """A tuning budget in words: ``best of 25 trials``, or that of nobody who tuned."""
+    return f"best of {budget} trials" if budget else "published defaults"
 
 
 def confirmed(records: Records, workload: str, method: str, budget: int) -> tuple[int | None, pd.DataFrame]:
@@ -166,7 +171,7 @@ def _row(records: Records, workload: str, budget: int, method: str, baseline: st
         detectable=math.nan if own else detectable_difference(scores, theirs),
         grad_evals=(_spent(search), _spent(runs)),
         trials={str(outcome): int(n) for outcome, n in search["outcome"].value_counts().items()},
-        setting=_setting(records, method, search, chosen),
+        setting=_setting(records, method, search if budget else runs, chosen),
         bimodal=is_bimodal(list(by_seed(runs, HEADLINE).values())) or is_bimodal(list(scores.values())),
     )
 

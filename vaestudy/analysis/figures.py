@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from vaestudy.analysis.audits import independent as is_independent
-from vaestudy.analysis.compare import FAILURES, Comparison, Row, by_seed, confirmed, sound
+from vaestudy.analysis.compare import FAILURES, Comparison, Row, budget_words, by_seed, confirmed, sound
 from vaestudy.analysis.curves import curves, seed_curves
 from vaestudy.analysis.drawing import legend, look, plain, sheet
 from vaestudy.analysis.frames import Records
@@ -207,7 +207,7 @@ def _panels(comparison: Comparison) -> Iterator[tuple[str, list[Row]]]:
     """Title and rows of each workload and budget."""
     for workload, budget in dict.fromkeys((row.workload, row.budget) for row in comparison.rows):
         rows = [row for row in comparison.rows if (row.workload, row.budget) == (workload, budget)]
-        yield f"{workload}, best of {budget} trials", rows
+        yield f"{workload}, {budget_words(budget)}", rows
 
 
 def _by_workload(records: Records, height: float) -> tuple[Figure, list[tuple[Axes, str]]]:

@@ -83,8 +83,10 @@ class Records:
 
     @property
     def budgets(self) -> list[int]:
-        """The numbers of trials that winners are chosen from."""
-        return list(self.study["confirm"]["budgets"] or [self.study["search"]["trials"]])
+        """The numbers of trials that winners are chosen from, rising; 0 stands for the published defaults."""
+        confirm = self.study["confirm"]
+        defaults = [0] if confirm.get("defaults") else []
+        return [*defaults, *(confirm["budgets"] or [self.study["search"]["trials"]])]
 
 
 def column(runs: pd.DataFrame, name: str) -> pd.Series[float]:

@@ -20,6 +20,7 @@ from vaestudy.analysis.links import Links
 from vaestudy.analysis.outcome_figures import picture_strip
 from vaestudy.analysis.pictures import KINDS, images
 from vaestudy.analysis.statistics import Interval, Refusal
+from vaestudy.records import trial_name
 
 LEVELS = {"fine": "✓ fine", "note": "• note", "warning": "! warning"}
 VERDICTS = {"supported": "✓ supported", "contradicted": "✗ contradicted"}
@@ -130,9 +131,9 @@ class Builder:
     def _settings(self) -> Sheet:
         rows = []
         for row in self._found.comparison.rows:
-            number = "–" if row.winner is None else f"#{row.winner:03d}"
-            link = "" if row.winner is None else self._links.runs(cell=_cell(row), stage="search", trial=number[1:])
-            named = [Cell(row.workload), Cell(str(row.budget)), Cell(row.method)]
+            number = "–" if row.winner is None else trial_name(row.winner)
+            link = "" if row.winner is None else self._links.runs(cell=_cell(row), trial=number.removeprefix("#"))
+            named = [Cell(row.workload), Cell(str(row.budget or "defaults")), Cell(row.method)]
             rows.append((*named, Cell(number, link), Cell(tables.settings(row))))
         return Sheet(("workload", "best of", "method", "trial", "setting"), tuple(rows))
 

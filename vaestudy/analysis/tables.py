@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from vaestudy.analysis.compare import FAILURES, Comparison, Row
+from vaestudy.analysis.compare import FAILURES, Comparison, Row, budget_words
 from vaestudy.analysis.frames import Records
 from vaestudy.analysis.statistics import Interval
 from vaestudy.records import OUTCOMES
@@ -116,7 +116,7 @@ def warnings(comparison: Comparison) -> tuple[str, ...]:
     found = []
     several = len({(row.workload, row.budget) for row in comparison.rows}) > 1
     for row in comparison.rows:
-        name = f"{row.method} ({row.workload}, best of {row.budget})" if several else row.method
+        name = f"{row.method} ({row.workload}, {budget_words(row.budget)})" if several else row.method
         if row.bimodal:
             found.append(f"{name}: the seeds fall into two groups; read its failure rates, not its mean alone.")
         if row.difference is not None and row.difference.low <= 0 <= row.difference.high:
@@ -131,7 +131,7 @@ def _display(row: Row, level: bool) -> dict[str, str]:
     ended = next(iter(row.search_failures.values())).n
     return {
         "workload": row.workload,
-        "budget": str(row.budget),
+        "budget": str(row.budget or "defaults"),
         "method": row.method,
         "nll": estimate(row.nll) + NOT_APART * level,
         "nelbo": estimate(row.nelbo),
@@ -147,7 +147,7 @@ def _display(row: Row, level: bool) -> dict[str, str]:
 def _display_search(row: Row) -> dict[str, str]:
     return {
         "workload": row.workload,
-        "budget": str(row.budget),
+        "budget": str(row.budget or "defaults"),
         "method": row.method,
         **{f"trials_{outcome}": str(row.trials.get(outcome, 0)) for outcome in OUTCOMES},
         **{kind: rate(row.search_failures[kind]) for kind in reversed(FAILURES)},

@@ -291,6 +291,8 @@ def _pick(records: list[RunRecord], which: str) -> RunRecord:
 
 
 def _short(record: RunRecord) -> str:
+    from vaestudy.records import DEFAULTS
+
     run = record.run
-    base = f"{run.method}#{run.trial}"
+    base = f"{run.method}#{'defaults' if run.trial == DEFAULTS else run.trial}"
     return base if run.stage == "search" else f"{base}/{run.seed}"

@@ -4,7 +4,7 @@ from vaestudy.spec.identity import differences, dump_study, study_hash
 from vaestudy.spec.json_schema import json_schema
 from vaestudy.spec.loader import load_study
 from vaestudy.spec.models import Range, Study, Train, Workload
-from vaestudy.spec.settings import Cell, Settings, applies, canonical, cells, first_rung, resolve, space
+from vaestudy.spec.settings import Cell, Settings, applies, budgets, canonical, cells, first_rung, resolve, space
 
 __all__ = [
     "Cell",
@@ -14,6 +14,7 @@ __all__ = [
     "Train",
     "Workload",
     "applies",
+    "budgets",
     "canonical",
     "cells",
     "differences",

@@ -15,6 +15,7 @@ from vaestudy.data import DataSet, data_sets
 from vaestudy.distributions import likelihoods
 from vaestudy.errors import nearest
 from vaestudy.models import models
+from vaestudy.optimizers import optimizers
 from vaestudy.registry import Entry, Registry
 from vaestudy.schedules import schedules
 from vaestudy.spec import arms
@@ -22,6 +23,7 @@ from vaestudy.spec.identity import leaves
 from vaestudy.spec.legal import name_problem
 from vaestudy.spec.messages import Keys, Violation
 from vaestudy.spec.models import INDEPENDENT, Component, Study, Workload
+from vaestudy.spec.settings import canonical
 
 Law = Callable[[Study], Iterator[Violation]]
 
@@ -151,6 +153,20 @@ def budgets_within_trials(study: Study) -> Iterator[Violation]:
             yield Violation(("confirm", "budgets", index), f"expected at most search.trials ({trials}), got {budget}")
 
 
+def defaults_exist(study: Study) -> Iterator[Violation]:
+    """Whoever asks for the published defaults has them: every searched hyperparameter has one."""
+    if not study.confirm.defaults:
+        return
+    for name, method in study.methods.items():
+        if method.optimizer not in optimizers:
+            continue
+        schema = optimizers.find(method.optimizer).hyperparameters
+        for key in {canonical(key) for key in (*method.search, *study.shared_search)} & set(schema):
+            if schema[key].default is None:
+                message = f"{method.optimizer} has no published default of {key}, which {name} searches"
+                yield Violation(("confirm", "defaults"), f"{message}: fix it, or leave the defaults out")
+
+
 def target_can_be_found(study: Study) -> Iterator[Violation]:
     """The target's reference methods, trials and workloads are the study's, and its trials are independent."""
     target, trials = study.target, study.search.trials
@@ -252,6 +268,7 @@ LAWS: tuple[tuple[Law, tuple[str, ...]], ...] = (
     (arms.parts_train, ("train.stages", "shared_search")),
     (grace_within_training, ("train.epochs", "search.pruner")),
     (budgets_within_trials, ("search.trials", "confirm")),
+    (defaults_exist, ("methods", "shared_search", "confirm")),
     (target_can_be_found, ("methods", "target", "search.trials", "search.sampler")),
     (joint_alone, ("search.allocation", "resources")),
     (baseline_is_a_method, ("methods", "report")),

@@ -210,6 +210,7 @@ class Confirm(Frozen):
     budgets: tuple[Annotated[int, Field(ge=1)], ...] | None = Field(
         default=None, min_length=1, description="confirm the best of the first n trials for each n; default: all trials"
     )
+    defaults: bool = Field(default=False, description="confirm the published defaults too: a budget without a trial")
     seeds: int = Field(default=10, ge=0, le=MOST_SEEDS, description="fresh seeds per winner")
     sources: int = Field(
         default=0,

@@ -63,6 +63,11 @@ def cells(study: Study) -> list[Cell]:
     return [Cell(workload, method) for workload in study.workloads for method in study.methods]
 
 
+def budgets(study: Study) -> tuple[int, ...]:
+    """The numbers of trials that winners are chosen from, rising; 0 stands for the published defaults."""
+    return (0,) * study.confirm.defaults + (study.confirm.budgets or (study.search.trials,))
+
+
 def space(study: Study, method: str) -> dict[str, Range]:
     """What is searched for a method: by name, but conditions after what they depend on.
 

@@ -14,7 +14,7 @@ from vaestudy.data import data_folder, data_sets
 from vaestudy.execution import make_task
 from vaestudy.records import VARIED
 from vaestudy.seeding import Seeds
-from vaestudy.spec import Cell, Range, Study, Workload, cells, first_rung, resolve, space
+from vaestudy.spec import Cell, Range, Study, Workload, budgets, cells, first_rung, resolve, space
 from vaestudy.trainer import Trainer
 
 
@@ -57,14 +57,13 @@ class Plan:
 
 def plan(study: Study) -> Plan:
     """The plan of a study; writes nothing."""
-    budgets = study.confirm.budgets or (study.search.trials,)
     joint = study.search.allocation == "joint"
     lines = []
     for cell in cells(study):
         trials = study.search.trials // len(study.methods) if joint else study.search.trials
         updates = study.train.epochs * steps_per_epoch(study.workloads[cell.workload])
         dimensions = len(space(study, cell.method))
-        reruns = len(budgets) * study.confirm.seeds + len(VARIED) * study.confirm.sources
+        reruns = len(budgets(study)) * study.confirm.seeds + len(VARIED) * study.confirm.sources
         lines.append(Line(cell.key, trials, dimensions, reruns, updates))
     rung = None if study.search.pruner.name == "none" else first_rung(study)
     results = Path(study.storage.results) / study.name

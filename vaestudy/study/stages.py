@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from vaestudy.analysis import best_winner, winner
 from vaestudy.execution import Job
-from vaestudy.records import VARIED, Run, Stage, Varied
+from vaestudy.records import DEFAULTS, VARIED, Run, Stage, Varied
 from vaestudy.search import Told
 from vaestudy.seeding import uid
-from vaestudy.spec import Cell, Settings, Study, resolve
+from vaestudy.spec import Cell, Settings, Study, budgets, resolve
 from vaestudy.study.plan import training_rows
 
 TUNING_SEED = 0
@@ -40,15 +40,14 @@ class Stages:
 
     def confirmations(self, cell: Cell, told: Sequence[Told]) -> Iterator[Job]:
         """The cell's winner at each budget under each seed; one run where budgets share a winner."""
-        budgets = self._study.confirm.budgets or (self._study.search.trials,)
-        numbers = {self._winner(cell, told, budget) for budget in budgets}
-        for trial in told:
+        numbers = {self._winner(cell, told, budget) for budget in budgets(self._study)}
+        for trial in (Told(DEFAULTS, cell.method, {}, "done", None, ""), *told):
             if trial.number in numbers:
                 yield from self._reruns(cell, trial, "confirm", "all", self._study.confirm.seeds)
 
     def sources(self, cell: Cell, told: Sequence[Told]) -> Iterator[Job]:
         """The cell's winner at the largest budget, with one of its streams varied at a time."""
-        number = self._winner(cell, told, max(self._study.confirm.budgets or (self._study.search.trials,)))
+        number = self._winner(cell, told, max(budgets(self._study)))
         for trial in told:
             if trial.number == number:
                 for varied in VARIED:

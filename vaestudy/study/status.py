@@ -9,7 +9,7 @@ from typing import Literal
 
 from vaestudy.analysis import best_winner, winner
 from vaestudy.records import VARIED, End, Run, read_runs
-from vaestudy.spec import Cell, Study, cells
+from vaestudy.spec import Cell, Study, budgets, cells
 from vaestudy.study.folder import StudyFolder
 from vaestudy.study.stages import reference_methods
 
@@ -102,7 +102,7 @@ def _arm(study: Study, cell: Cell, ended: Collection[tuple[Run, End]], live: Col
     outcomes = [end.outcome for run, end in mine if run.stage == "search"]
     scores = _scores(mine)
     planned = len(outcomes) if study.search.allocation == "joint" else study.search.trials
-    winners = [winner(scores, budget) for budget in study.confirm.budgets or (study.search.trials,)]
+    winners = [winner(scores, budget) for budget in budgets(study)]
     awaited = {"confirm": set(winners) - {None}, "sources": {winners[-1]} - {None}}
     reruns = [run for run, _ in mine if run.stage in awaited and run.trial in awaited[run.stage]]
     chosen = len(awaited["confirm"]) if len(outcomes) >= planned else max(len(awaited["confirm"]), 1)

@@ -10,8 +10,8 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from vaestudy.records import Report, Run, RunRecord
-from vaestudy.spec import Study, Workload
+from vaestudy.records import Report, Run, RunRecord, trial_name
+from vaestudy.spec import Study, Workload, budgets
 from vaestudy.tracking.stored import DataSet, Row, Status
 
 PROGRESS = "cost/updates"
@@ -88,7 +88,7 @@ def tags(record: RunRecord) -> dict[str, str]:
         "role": "trial",
         "uid": run.uid,
         "stage": run.stage,
-        "trial": f"{run.trial:03d}",
+        "trial": trial_name(run.trial).removeprefix("#"),
         "cell": run.cell,
         "workload": run.workload,
         "attempt": str(record.attempt),
@@ -116,7 +116,7 @@ def best(study: Study, records: Iterable[RunRecord]) -> set[str]:
     cells: dict[str, list[RunRecord]] = {}
     for record in records:
         cells.setdefault(record.run.cell, []).append(record)
-    budget = max(study.confirm.budgets or (study.search.trials,))
+    budget = max(budgets(study))
     numbers = {cell: _winner(found, budget) for cell, found in cells.items()}
     return {record.run.uid for cell, found in cells.items() for record in found if record.run.trial == numbers[cell]}
 

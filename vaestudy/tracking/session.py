@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vaestudy.errors import ServiceError
-from vaestudy.records import OUTCOMES, Run, RunRecord
+from vaestudy.records import OUTCOMES, Run, RunRecord, trial_name
 from vaestudy.spec import Study
 from vaestudy.tracking import rows, views
 from vaestudy.tracking.address import connect
@@ -171,7 +171,9 @@ class Session:
     def _model(self, run_id: str, run: Run) -> Model | None:
         if run.stage != "confirm":
             return None
-        name = f"{run.method}-{run.trial:03d}-seed-{run.seed}".replace(".", "-")  # MLflow forbids dots here
+        name = f"{run.method}-{trial_name(run.trial).removeprefix('#')}-seed-{run.seed}".replace(
+            ".", "-"
+        )  # MLflow forbids dots here
         return Model(self._store.model(self.experiment_id, run_id, name, rows.params(run)), self._data[run.workload])
 
     def _study_run(self, study_hash: str) -> Shipped:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from scipy.special import gammaln
 
 from vaestudy.analysis.statistics.resampling import Array, resample, studentized_reach
+from vaestudy.records import DEFAULTS
 
 RESAMPLES = 2_000
 MIN_TRIALS = 25
@@ -22,7 +23,10 @@ def winner(scores: Mapping[int, float | None], budget: int) -> int | None:
 
     Args:
         scores: L_val at the cap of the trials that reached it, by number; None where there is none.
+        budget: 0 stands for no tuning at all, which chooses the published defaults.
     """
+    if budget == 0:
+        return DEFAULTS
     known = [(score, number) for number, score in scores.items() if number < budget and score is not None]
     return min(known)[1] if known else None
 
