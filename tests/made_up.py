@@ -95,7 +95,7 @@ class Builder:
         value: float | None,
     ) -> None:
         outcome: Outcome = given or ("done" if value is not None else "diverged")
-        settings = {"optimizer": self.study.methods[method].optimizer, "lr": 0.1 / (trial + 1), "beta.over": 0.25}
+        settings = {"optimizer": self.study.methods[method].optimizer, "lr": 0.1 / (abs(trial) + 1), "beta.over": 0.25}
         cell = f"{workload}/{method}"
         run = Run(uid("h", cell, trial, seed), cell, workload, method, stage, trial, seed, settings)
         spool = Spool(self.folder, run, 1, 1000.0)

@@ -77,7 +77,7 @@ def test_large_counts_have_three_digits(number: float, expected: str) -> None:
 
 
 def test_the_report_shows_what_the_terminal_prints(two_groups: Builder) -> None:
-    made = report(two_groups.folder)
+    made = report(two_groups.folder)[0]
     assert made.header[0] == "method" and made.header[-1] == "best setting"
     assert made.header[1] == "test NLL ↓\n[nats, IWAE-10]"
     assert [row[0] for row in made.rows] == ["adam", "sgd", "momentum"]
@@ -87,7 +87,7 @@ def test_the_report_shows_what_the_terminal_prints(two_groups: Builder) -> None:
 
 
 def test_a_reader_is_warned_of_seeds_in_two_groups(two_groups: Builder) -> None:
-    notes = report(two_groups.folder).notes
+    notes = report(two_groups.folder)[0].notes
     assert "sgd: the seeds fall into two groups; read its failure rates, not its mean alone." in notes
 
 
@@ -95,13 +95,15 @@ def test_a_difference_that_may_be_nothing_says_what_would_have_been_seen(small: 
     for method, shift in {"sgd": 0.02, "adam": 0.0}.items():
         small.search(method, [28.0])
         small.confirm(method, 0, [28.0 + shift * (-1) ** seed for seed in range(4)])
-    assert any("sgd: not told apart from adam; 4 seeds would detect 0.0" in note for note in report(small.folder).notes)
+    assert any(
+        "sgd: not told apart from adam; 4 seeds would detect 0.0" in note for note in report(small.folder)[0].notes
+    )
 
 
 def test_several_workloads_have_a_column_of_their_own(tmp_path: Path) -> None:
     small = Builder(tmp_path, study(workloads=("mnist", "fashion")))
     small.search("adam", [28.0], workload="fashion")
     small.confirm("adam", 0, around(28.0, 3), workload="fashion")
-    made = report(small.folder)
+    made = report(small.folder)[0]
     assert made.header[:3] == ("workload", "trials", "method")
     assert made.search.header[:3] == ("workload", "trials", "method")

@@ -204,8 +204,15 @@ def _inclusion(records: Records, comparison: Comparison, workload: str) -> Itera
     optimizer = {method: records.study["methods"][method]["optimizer"] for method in rows}
     for whole, row in rows.items():
         for part, contained in rows.items():
-            if optimizer[part] in CHAIN.get(optimizer[whole], ()) and row.nll.n > 1 and contained.nll.n > 1:
+            chained = optimizer[part] in CHAIN.get(optimizer[whole], ()) and _same_training(records, whole, part)
+            if chained and row.nll.n > 1 and contained.nll.n > 1:
                 yield _contains(workload, row, contained)
+
+
+def _same_training(records: Records, one: str, other: str) -> bool:
+    """Whether two methods declare the same of everything but their optimizer's own hyperparameters."""
+    changed = _differing(_declared(records, one), _declared(records, other))
+    return not [key for key in changed if key.startswith("train.") or key in RATE_KEYS]
 
 
 def _contains(workload: str, whole: Row, part: Row) -> Audit:

@@ -261,7 +261,7 @@ def _tuned_remedies(factors: Factorial | None, workload: str) -> Iterator[Claim]
     for effect in factors.effects:
         if effect.workload == workload:
             text = f"test NLL of {effect.optimizer} with it less without: {_spread(effect.difference)} nats"
-            statement = f"{effect.remedy.capitalize()} still helps {effect.optimizer} tuned at equal cost"
+            statement = f"With {effect.remedy}, {effect.optimizer} is better still when tuned at equal cost"
             yield Claim(statement, _against(effect.difference, 0.0, below=True), text)
 
 
