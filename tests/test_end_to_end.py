@@ -243,3 +243,25 @@ def _until_recorded(study: Path, process: subprocess.Popen[str], runs: int) -> N
             return
         time.sleep(0.05)
     pytest.fail("no runs in two minutes")
+
+
+@pytest.mark.slow
+def test_stages_are_launched_one_by_one_and_extended(tmp_path: Path) -> None:
+    few = ["search.trials=2", "confirm.seeds=2", "confirm.sources=1", "target.seeds=1", "train.epochs=10"]
+    few += ["confirm.iwae_samples=5", "report.formats=[csv]"]
+
+    def stages() -> Counter[str]:
+        return Counter(record.run.stage for record in runs_of(tmp_path / "quickstart").values())
+
+    _, err = finished(vaestudy("launch", "studies/quickstart.yaml", *few, "--stage", "confirm", results=tmp_path), 5)
+    assert "run --stage search first" in err
+    finished(vaestudy("launch", "studies/quickstart.yaml", *few, "--stage", "search", results=tmp_path))
+    assert stages() == {"search": 8}
+    assert all("final/test_nll" not in end for end in values(tmp_path / "quickstart").values())
+    finished(vaestudy("resume", "quickstart", "--stage", "confirm", results=tmp_path))
+    assert set(stages()) == {"search", "confirm"}
+    finished(vaestudy("resume", "quickstart", "--add-trials", "1", "--add-seeds", "1", results=tmp_path))
+    assert stages()["search"] == 12
+    assert set(stages()) == {"search", "confirm", "sources", "target"}
+    seeds = {r.run.seed for r in runs_of(tmp_path / "quickstart").values() if r.run.stage == "confirm"}
+    assert seeds == {1, 2, 3}

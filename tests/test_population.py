@@ -182,6 +182,43 @@ def test_every_seed_moves_the_run_and_equal_seeds_do_not(varied: str) -> None:
     assert not torch.equal(ends[0], ends[2])
 
 
+def test_the_averaged_weights_are_judged_and_the_weights_themselves_trained() -> None:
+    plain, averaged = (populate(random_task(), [(3, settings("adam", lr=0.01, train={"ema": e}))]) for e in (0.0, 0.9))
+    for population in (plain, averaged):
+        population.train(1)
+    weights = [row(averaged, 0)]
+    for _ in range(4):
+        averaged.train(1)
+        weights.append(row(averaged, 0))
+    plain.train(4)
+    assert torch.equal(row(plain, 0), row(averaged, 0))
+    start = populate(random_task(), [(3, settings("adam", lr=0.01))])
+    expected = row(start, 0)
+    for t, now in enumerate(weights):
+        decay = min(0.9, (1 + t) / (10 + t))
+        expected = decay * expected + (1 - decay) * now
+    judged = averaged.task.model.layout.pack(list(averaged.eval_params().values()))[0]
+    assert torch.allclose(judged, expected, atol=1e-6)
+
+
+def test_averaged_weights_go_on_bit_for_bit_beside_a_member_without_them() -> None:
+    task, chosen = random_task(), settings("adam", lr=0.01, train={"ema": 0.9})
+    whole = populate(task, [(3, chosen)])
+    whole.train(8)
+    part = populate(task, [(3, chosen)])
+    part.train(3)
+    saved = part.save(0)
+    among = populate(task, [(1, settings("adam"))])
+    among.add(Member(Seeds.same(3), chosen, Timeline(chosen, chosen.train.epochs * task.steps_per_epoch)), saved)
+    among.train(5)
+    for name, value in whole.eval_params().items():
+        assert torch.equal(value[0], among.eval_params()[name][1])
+    alone = populate(task, [(1, settings("adam"))])
+    alone.train(5)
+    for name, value in alone.eval_params().items():
+        assert torch.equal(value[0], among.eval_params()[name][0])
+
+
 def population_of(seeds: Seeds) -> Population:
     task, chosen = random_task(), settings("adam", lr=0.01)
     population = Population(task, optimizers.find("adam").component(task.model.layout))

@@ -70,6 +70,7 @@ class Population:
         self._dtype = dtype
         self._params = torch.empty(0, task.model.layout.width, device=task.device, dtype=dtype)
         self._state: Any = None
+        self._ema: Tensor | None = None
 
     def add(self, member: Member, saved: Row | None = None) -> None:
         """Appends a member: at its initialisation, or as ``save`` left it."""
@@ -81,6 +82,9 @@ class Population:
         else:
             params, row = saved["params"][None].to(self.task.device), _moved(saved["optimizer"], self.task.device)
             member.steps, member.grad_evals = saved["steps"], saved["grad_evals"]
+        if self._ema is not None or member.settings.train.ema > 0:
+            kept = saved["ema"][None].to(self.task.device) if saved and saved["ema"] is not None else params
+            self._ema = torch.cat([self._params if self._ema is None else self._ema, kept])
         rows = [self._optimizer.get_row(self._state, k) for k in range(len(self.members))]
         self._params = torch.cat([self._params, params])
         self._state = self._optimizer.put_rows([*rows, row])
@@ -91,6 +95,7 @@ class Population:
         keep = [i for i in range(len(self.members)) if i != k]
         rows = [self._optimizer.get_row(self._state, i) for i in keep]
         self._params = self._params[keep]
+        self._ema = None if self._ema is None else self._ema[keep]
         self._state = self._optimizer.put_rows(rows) if rows else None
         del self.members[k]
 
@@ -100,13 +105,18 @@ class Population:
         return {
             "params": self._params[k].cpu().clone(),
             "optimizer": self._optimizer.get_row(self._state, k),
+            "ema": None if self._ema is None else self._ema[k].cpu().clone(),
             "steps": member.steps,
             "grad_evals": member.grad_evals,
         }
 
     def eval_params(self) -> dict[str, Tensor]:
-        """Named parameters to evaluate at, each ``[K, *shape]``."""
-        return self.task.model.layout.views(self._optimizer.eval_params(self._params, self._state))
+        """Named parameters to evaluate at, each ``[K, *shape]``: the optimizer's, or their kept average."""
+        params = self._optimizer.eval_params(self._params, self._state)
+        if self._ema is not None:
+            averaged = torch.tensor([[m.settings.train.ema > 0] for m in self.members], device=self.task.device)
+            params = torch.where(averaged, self._ema, params)
+        return self.task.model.layout.views(params)
 
     def sampled_params(self, k: int, seed: int, count: int) -> list[dict[str, Tensor]]:
         """Named parameters of ``count`` draws from member k's weight posterior, each ``[1, *shape]``; none where its
@@ -144,6 +154,9 @@ class Population:
         losses = torch.empty(count, len(self.members), device=self.task.device, dtype=self._dtype)
         for i in range(count):
             self._params, self._state, losses[i] = stretch.update(i, self._optimizer, self._params, self._state)
+            if self._ema is not None:
+                now = self._optimizer.eval_params(self._params, self._state)
+                self._ema = torch.lerp(now, self._ema, stretch.ema_decay(i))
         finite = torch.isfinite(losses).cpu()
         for k, member in enumerate(self.members):
             if member.diverged_at is None and not finite[:, k].all():
@@ -177,6 +190,7 @@ class _Stretch:
         self._beta = torch.stack([m.beta for m in moments], dim=1).to(task.device, dtype)
         self._frozen = torch.stack([m.frozen for m in moments], dim=1).tolist()
         self._hparams = _columns(members, dtype, task.device)
+        self._ema_decays = [member.settings.train.ema for member in members]
         self._ratio = _part_ratios(task, members, dtype)
         self._clip = _clip_norms(members, dtype, task.device)
         self._free_bits = FreeBitsTable(
@@ -207,6 +221,13 @@ class _Stretch:
             lambda: self._noise.normal(Stream.WEIGHTS, steps, params.shape[1], dtype=self._dtype),
         )
         return (params if frozen is None else torch.where(frozen, before, params)), state, loss
+
+    def ema_decay(self, i: int) -> Tensor:
+        """How much of the averaged weights stays at update ``i``, ``[K, 1]``: the members' decays, less in the first
+        updates, min(decay, (1 + t) / (10 + t)), so that the start is soon forgotten."""
+        steps = [start + i for start in self._starts]
+        early = [[min(decay, (1 + t) / (10 + t))] for decay, t in zip(self._ema_decays, steps, strict=True)]
+        return torch.tensor(early, dtype=self._dtype, device=self._task.device)
 
     def _batch(self, i: int, steps: Sequence[int]) -> tuple[Tensor, Tensor]:
         rows = self._rows[i]

@@ -107,6 +107,9 @@ class Train(Frozen):
     final_lr_ratio: Share = Field(default=0.0, description="the last learning rate over the first, unless constant")
     warmup: Share = Field(default=0.0, description="share of training in which the learning rate rises from 0")
     clip_norm: float | None = Field(default=None, gt=0.0, description="per-run bound on the gradient's Euclidean norm")
+    ema: float = Field(
+        default=0.0, ge=0.0, lt=1.0, description="decay of the average of weights that is judged; 0 judges the weights"
+    )
     decoder_lr_ratio: float = Field(default=1.0, gt=0.0, description="the decoder's learning rate over the encoder's")
     precision: Literal["fp32"] = "fp32"
 

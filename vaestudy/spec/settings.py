@@ -19,6 +19,7 @@ SHORT = {
     "final_lr_ratio": "train.final_lr_ratio",
     "warmup": "train.warmup",
     "clip_norm": "train.clip_norm",
+    "ema": "train.ema",
     "decoder.lr_ratio": "train.decoder_lr_ratio",
 }
 """Short keys of a method and the path each stands for."""
