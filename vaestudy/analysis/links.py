@@ -15,8 +15,14 @@ class Links:
         self._page = f"{base}/#/experiments/{experiment}/runs" if base and experiment else ""
 
     def runs(self, **tags: str) -> str:
-        """The runs that have all these tags."""
+        """The runs that have all these tags, best first.
+
+        MLflow hides runs under their study's unless it sorts by a metric.
+        """
         if not self._page:
             return ""
         wanted = " and ".join(f"tags.{name} = '{value}'" for name, value in tags.items())
-        return f"{self._page}?workflowType=machine_learning&searchFilter={quote(wanted, safe='')}"
+        metric = "final/test_nll" if tags.get("stage") == "confirm" else "final/val_nelbo"
+        order = quote(f"metrics.`{metric}`", safe="")
+        found = quote(wanted, safe="")
+        return f"{self._page}?workflowType=machine_learning&searchFilter={found}&orderByKey={order}&orderByAsc=true"
