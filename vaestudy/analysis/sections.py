@@ -214,11 +214,7 @@ class Builder:
             yield Sheet(header, rows)
 
     def _budgets(self) -> Section:
-        text = []
-        for workload, changes in self._found.leaders.items():
-            told = [f"{c.leader} from {c.n} trial{'s' * (c.n > 1)} on ({c.probability:.0%})" for c in changes]
-            if told:
-                text.append(f"{workload}: expected to lead, with the share of resamples that agree: {', '.join(told)}.")
+        text = [tables.leaders(workload, changes) for workload, changes in self._found.leaders.items() if changes]
         if not self._found.independent:
             text.append("The trials are not independent (stage P): best so far, no expectation over budgets.")
         return Section("budgets", "What a budget buys", tuple(text), (), self._figures("best_of_n", "probability_best"))

@@ -11,7 +11,7 @@ import pandas as pd
 
 from vaestudy.analysis.compare import FAILURES, Comparison, Row, budget_words
 from vaestudy.analysis.frames import Records
-from vaestudy.analysis.statistics import Interval
+from vaestudy.analysis.statistics import Interval, LeaderChange
 from vaestudy.records import OUTCOMES
 
 DASH = "–"
@@ -177,6 +177,12 @@ def _numbers(row: Row) -> dict[str, Any]:
         "setting": settings(row),
         "bimodal": row.bimodal,
     }
+
+
+def leaders(workload: str, changes: Sequence[LeaderChange]) -> str:
+    """Who is expected to lead from which tuning budget on, and how sure that is."""
+    told = [f"{c.leader} from {c.n} trial{'s' * (c.n > 1)} on ({c.probability:.0%} of resamples)" for c in changes]
+    return f"{workload}, expected best of n trials: {', then '.join(told)}."
 
 
 def estimate(interval: Interval, signed: bool = False) -> str:

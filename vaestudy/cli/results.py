@@ -71,13 +71,18 @@ def show_report(output: Output, path: Path) -> None:
 
 
 def show_findings(output: Output, found: Findings) -> None:
-    """Prints the claims that the data settle, and what the audits say beyond that all is fine."""
+    """Prints who leads at which budget, the claims that are settled, and what the audits raise."""
+    from vaestudy.analysis.tables import leaders
+
     settled = [
         [claim.verdict, claim.statement, claim.evidence]
         for claims in found.claims.values()
         for claim in claims
         if claim.verdict in ("supported", "contradicted")
     ]
+    for workload, changes in found.leaders.items():
+        if changes:
+            output.result(f"\n{leaders(workload, changes)}")
     if settled:
         output.result("\nClaims that these data settle")
         output.table(["here", "statement", "evidence"], settled)
