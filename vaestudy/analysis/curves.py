@@ -29,13 +29,12 @@ def curves(records: Records) -> pd.DataFrame:
 
 def seed_curves(records: Records, runs: pd.DataFrame) -> pd.DataFrame:
     """Validation −ELBO by gradient evaluations (rows) and run (columns), in nats per example."""
-    rows = records.metrics[records.metrics["uid"].isin(runs["uid"])]
-    table = rows[rows["metric"].isin(["val/nelbo", "cost/grad_evals"])].pivot_table(
-        index=["uid", "step"], columns="metric", values="value"
-    )
-    if not {"val/nelbo", "cost/grad_evals"} <= set(table):
-        return pd.DataFrame()
-    return table.reset_index().pivot_table(index="cost/grad_evals", columns="uid", values="val/nelbo")
+    found = {}
+    for uid in runs["uid"]:
+        curve = records.curve(uid).dropna(subset=["val/nelbo", "cost/grad_evals"])
+        if len(curve):
+            found[uid] = curve.set_index("cost/grad_evals")["val/nelbo"]
+    return pd.DataFrame(found).sort_index()
 
 
 def _summary(found: pd.DataFrame) -> pd.DataFrame:
