@@ -222,12 +222,13 @@ class Builder:
     # --- failures ---------------------------------------------------------------------------------------------------
 
     def _failures(self, report: tables.Report) -> Section:
+        searched = [row for row in self._found.comparison.rows if row.budget]
         rows = tuple(
             tuple(
                 Cell(text, self._links.runs(cell=_cell(row), stage="search") if name == "method" else "")
                 for name, text in zip(report.search.header, cells, strict=True)
             )
-            for row, cells in zip(self._found.comparison.rows, report.search.rows, strict=True)
+            for row, cells in zip(searched, report.search.rows, strict=True)
         )
         escapes = tuple(
             (Cell(e.workload), Cell(e.method), Cell(tables.rate(e.escaped)), Cell(_evals(e.curve.median)))

@@ -69,7 +69,10 @@ def report(records: Records, comparison: Comparison) -> Report:
         header=header,
         rows=rows,
         best=best,
-        search=Table("Search trials", *_shown(pd.DataFrame([_display_search(row) for row in comparison.rows]), titles)),
+        search=Table(
+            "Search trials",
+            *_shown(pd.DataFrame([_display_search(row) for row in comparison.rows if row.budget]), titles),
+        ),
         notes=(*NOTES, *warnings(comparison)),
     )
 

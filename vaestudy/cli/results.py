@@ -61,7 +61,7 @@ def show_report(output: Output, path: Path) -> None:
     output.table(made.header[:-1], [row[:-1] for row in made.rows], made.best)
     output.result("\nBest settings")
     methods = made.header.index("method")
-    output.table(["", ""], [[row[methods], row[-1]] for row in made.rows])
+    output.table([*made.header[: methods + 1], ""], [[*row[: methods + 1], row[-1]] for row in made.rows])
     output.result(f"\n{made.search.title}")
     output.table(made.search.header, made.search.rows)
     output.result("")
