@@ -17,7 +17,7 @@ from vaestudy.analysis.audits import independent as is_independent
 from vaestudy.analysis.compare import FAILURES, Comparison, Row, budget_words, by_seed, confirmed, sound
 from vaestudy.analysis.curves import curves, seed_curves
 from vaestudy.analysis.drawing import legend, look, plain, sheet
-from vaestudy.analysis.frames import Records
+from vaestudy.analysis.frames import Records, column
 from vaestudy.analysis.outcomes import capped_losses, trivial_of
 from vaestudy.analysis.statistics import Interval, expected_best_band, probability_best
 
@@ -46,8 +46,9 @@ def comparison_figure(records: Records, comparison: Comparison) -> Figure:
     grid = figure.subplots(len(panels), 1, squeeze=False, height_ratios=[1 + len(rows) for _, rows in panels])
     for axes, (title, rows) in zip(grid[:, 0], panels, strict=True):
         found = [confirmed(records, row.workload, row.method, row.budget)[1] for row in rows]
+        edge = _edge(rows, pd.concat(found))
         for y, (row, runs) in enumerate(zip(rows, found, strict=True)):
-            _seeds(axes, y, row, runs, look(records.methods.index(row.method)))
+            _seeds(axes, y, row, runs, edge, look(records.methods.index(row.method)))
         _name_rows(axes, rows)
         plain(axes, title)
         _trivial_line(axes, pd.concat(found))
@@ -56,10 +57,20 @@ def comparison_figure(records: Records, comparison: Comparison) -> Figure:
     return figure
 
 
-def _seeds(axes: Axes, y: int, row: Row, runs: pd.DataFrame, appearance: tuple[str, str]) -> None:
-    """One method's line: seeds a little below, so that the mean hides none."""
+def _edge(rows: Sequence[Row], runs: pd.DataFrame) -> float:
+    """How far to the right a panel goes: a little beyond the trivial model, where collapsed seeds lie.
+
+    A diverged seed may lie anywhere; to scale, it would press all others into a point.
+    """
+    trivial = float(column(runs, "final/test_l_trivial").mean())
+    best = min((score for row in rows for score in row.scores.values()), default=trivial)
+    return max([trivial + 0.2 * (trivial - best), *(score for row in rows for score in row.scores.values())])
+
+
+def _seeds(axes: Axes, y: int, row: Row, runs: pd.DataFrame, edge: float, appearance: tuple[str, str]) -> None:
+    """One method's line: seeds a little below, so that the mean hides none; failed ones no further than the edge."""
     colour, marker = appearance
-    failed = [value for seed, value in by_seed(runs, "final/test_nll").items() if seed not in row.scores]
+    failed = [min(value, edge) for seed, value in by_seed(runs, "final/test_nll").items() if seed not in row.scores]
     axes.plot([*row.scores.values()], [y + 0.25] * len(row.scores), marker, color=colour, alpha=0.6, ms=4, mew=0)
     axes.plot(failed, [y] * len(failed), "x", color=colour, ms=6)
     if row.nll.n >= 2:
