@@ -108,6 +108,7 @@ class Builder:
         }
         if outcome == "done" and value is not None:
             metrics |= {"final/val_nelbo": value, "final/best_val_nelbo": value}
+            metrics |= {"final/kl": 2.0, "final/rec": value - 2.0}
         if outcome == "done" and value is not None and stage == "confirm":
             metrics |= {"final/test_nll": value, "final/test_nelbo": value + 0.5, "final/test_l_trivial": TRIVIAL}
             np.savez(
