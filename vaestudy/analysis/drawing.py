@@ -54,4 +54,5 @@ def render(figure: Figure, form: str) -> bytes:
     buffer = io.BytesIO()
     with matplotlib.rc_context({"svg.hashsalt": "vaestudy", "svg.fonttype": "none"}):
         figure.savefig(buffer, format=form, metadata={"Date": None} if form == "svg" else {"Software": None})
+    figure.set_layout_engine("none")  # laid out once; drawing it in another form finds everything in its place
     return buffer.getvalue()

@@ -159,13 +159,20 @@ def _run_row(record: RunRecord) -> dict[str, Any]:
 
 
 def _metrics(records: list[RunRecord]) -> pd.DataFrame:
-    rows = [
-        (record.run.uid, record.attempt, report.step, report.epoch, name, float(value))
-        for record in records
-        for report in record.reports
-        for name, value in (*report.metrics.items(), *_components(report.vectors))
-    ]
-    return pd.DataFrame(rows, columns=METRIC_COLUMNS)
+    names: list[str] = []
+    values: list[float] = []
+    counts: list[int] = []
+    for record in records:
+        for report in record.reports:
+            before = len(names)
+            for name, value in (*report.metrics.items(), *_components(report.vectors)):
+                names.append(name)
+                values.append(value)
+            counts.append(len(names) - before)
+    evaluations = [(r.run.uid, r.attempt, report.step, report.epoch) for r in records for report in r.reports]
+    table = pd.DataFrame(evaluations, columns=METRIC_COLUMNS[:4])
+    found = table.loc[table.index.repeat(counts)].reset_index(drop=True)
+    return found.assign(metric=pd.Series(names, dtype="str"), value=np.array(values, dtype=float))
 
 
 def _components(vectors: Any) -> list[tuple[str, float]]:

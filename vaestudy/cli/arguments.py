@@ -15,7 +15,7 @@ from vaestudy.errors import UsageError, nearest
 if TYPE_CHECKING:
     from vaestudy.records import Stage
     from vaestudy.spec import Study
-    from vaestudy.study import StudyFolder
+    from vaestudy.study.folder import StudyFolder
 
 StudyArgument = Annotated[str, typer.Argument(metavar="STUDY", help="A study file, or the name of a known study.")]
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The name of a known study.")]

@@ -31,7 +31,7 @@ from vaestudy.errors import ConflictError, UsageError
 if TYPE_CHECKING:
     from vaestudy.records import Stage
     from vaestudy.spec import Study
-    from vaestudy.study import Status
+    from vaestudy.study.status import Status
 
 # Commands import vaestudy.study inside themselves: with it come torch, ray and optuna, three seconds that --help, init
 # and usage errors need not wait for.
@@ -190,7 +190,7 @@ def resume(
 
 def stop(context: typer.Context, name: NameArgument, results: Results = None) -> None:
     """Saves a running study and stops it."""
-    from vaestudy.study import stop as stop_study
+    from vaestudy.study.launch import stop as stop_study
 
     stop_study(folder(name, results))
     context.obj.result(f"Stopped; go on with: vaestudy resume {name}")
@@ -251,8 +251,8 @@ def _run(
     retry_failed: bool = False,
 ) -> None:
     from vaestudy.cli.results import show_report
-    from vaestudy.study import launch as run_study
     from vaestudy.study.folder import parse_duration
+    from vaestudy.study.launch import launch as run_study
 
     limit = None if until is None else parse_duration(until)
     if limit is not None and limit <= 0:

@@ -69,6 +69,13 @@ def budgets(study: Study) -> tuple[int, ...]:
     return (0,) * study.confirm.defaults + (study.confirm.budgets or (study.search.trials,))
 
 
+def reference_methods(study: Study) -> tuple[str, ...]:
+    """The methods whose best trial makes the target; none where no target is asked for."""
+    if study.target is None:
+        return ()
+    return study.target.methods or tuple(study.methods)
+
+
 def space(study: Study, method: str) -> dict[str, Range]:
     """What is searched for a method: by name, but conditions after what they depend on.
 

@@ -16,8 +16,8 @@ from vaestudy.errors import ConflictError
 from vaestudy.execution import Job
 from vaestudy.records import STAGES, End, Report, Run, Spool, Stage, last_attempt, read_runs
 from vaestudy.search import CellSearch
-from vaestudy.spec import Cell, Study
-from vaestudy.study.stages import Stages, reference_methods
+from vaestudy.spec import Cell, Study, reference_methods
+from vaestudy.study.stages import Stages
 
 
 @dataclass

@@ -86,12 +86,5 @@ class Stages:
         return resolve(self._study, cell.method, drawn, training_rows(self._study.workloads[cell.workload]))
 
 
-def reference_methods(study: Study) -> tuple[str, ...]:
-    """The methods whose best trial makes the target; none where no target is asked for."""
-    if study.target is None:
-        return ()
-    return study.target.methods or tuple(study.methods)
-
-
 def _scores(method: str, told: Sequence[Told]) -> dict[int, float | None]:
     return {trial.number: trial.value for trial in told if trial.method == method and trial.outcome == "done"}

@@ -9,9 +9,8 @@ from typing import Literal
 
 from vaestudy.analysis import best_winner, winner
 from vaestudy.records import VARIED, End, Run, read_runs
-from vaestudy.spec import Cell, Study, budgets, cells
+from vaestudy.spec import Cell, Study, budgets, cells, reference_methods
 from vaestudy.study.folder import StudyFolder
-from vaestudy.study.stages import reference_methods
 
 State = Literal["running", "complete", "interrupted"]
 
