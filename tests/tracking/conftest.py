@@ -106,6 +106,7 @@ def make_shipper(results: Path, name: str, tmp_path: Path) -> MakeShipper:
         given: dict[str, Any] = {
             "run_figures": lambda record, folder: {"curve.svg": b"<svg/>"},
             "study_files": lambda folder: {"study.yaml": b"version: 1\n", "report/report.md": b"# Report\n"},
+            "answers": lambda folder: ["digits-mlp, best of 6 trials: adam is ahead."],
         }
         return Shipper(
             synthetic.study(name),

@@ -6,8 +6,10 @@ import math
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from tests.tracking import synthetic
-from vaestudy.records import End, Outcome, Report, RunRecord
+from vaestudy.records import End, Outcome, Report, RunRecord, Stage
 from vaestudy.tracking import note, rows, views
 
 
@@ -35,7 +37,8 @@ def test_a_summary_lies_at_step_0_in_four_decimals_with_the_rates_of_the_dimensi
 
 
 def test_a_value_too_long_for_mlflow_is_cut_with_a_note() -> None:
-    text = rows.params(replace(synthetic.run("adam", 0), settings={"long": "x" * 7000}))["long"]
+    run = replace(synthetic.run("adam", 0), settings={"long": "x" * 7000})
+    text = rows.params(synthetic.study(), run)["long"]
     assert len(text) == rows.PARAM_CHARACTERS
     assert text.endswith("(cut; whole in run.json)")
 
@@ -60,21 +63,55 @@ def test_a_trial_beyond_the_largest_budget_does_not_win() -> None:
     assert rows.best(study, [done(0, 3.0), done(1, 2.0), done(2, 1.0)]) == {"u1"}
 
 
+@pytest.mark.parametrize("stage", ["target", "sources"])
+def test_a_rerun_for_another_purpose_is_neither_trial_nor_confirmation(stage: Stage) -> None:
+    other = replace(done(1, 0.5), run=replace(done(1, 0.5).run, uid="other", stage=stage))
+    assert rows.best(synthetic.study(), [done(1, 2.0), other]) == {"u1"}
+    assert rows.final_nelbo(synthetic.study(), [other]) == {}
+
+
+def test_a_failed_run_is_in_a_group_of_its_own() -> None:
+    ends = [End("done", 1, 1.0, failure=failure) for failure in ("none", "collapsed")]
+    assert [rows.tags(record(end=end))["group"] for end in ends] == ["adam", "adam (collapsed)"]
+
+
+def test_a_stage_of_no_share_was_searched_all_the_same() -> None:
+    study = synthetic.study(
+        train={"epochs": 20, "stages": [{"name": "first", "share": 0.1}, {"name": "second"}]},
+        shared_search={"train.stages.first.share": {"choice": [0.0, 0.2]}},
+    )
+    assert rows.params(study, synthetic.run("adam", 0))["stages.first.share"] == "0"
+
+
 def test_each_workload_has_views_of_its_own() -> None:
     study = synthetic.study()
     two = study.model_copy(update={"workloads": dict.fromkeys(("a", "b"), study.workloads["digits-mlp"])})
-    keys = {key.removeprefix(views.PREFIX) for key in views.tags(two, ["val/nelbo"], [21.0])}
-    assert keys == {f"{view}-{workload}" for view in ("leaderboard", "curves", "search", "best") for workload in "ab"}
+    keys = {key.removeprefix(views.PREFIX) for key in views.tags(two, views.Known())}
+    assert keys == {f"{view}-{workload}" for view in views.titles(study) for workload in "ab"}
 
 
 def test_views_of_a_model_with_many_dimensions_fit_into_a_tag() -> None:
     metrics = [f"kl_dim/{index:02d}" for index in range(64)] + [f"final/m{index}" for index in range(20)]
-    assert len(views.tags(synthetic.study(), metrics, [21.0, 22.0])) == 4
+    known = views.Known(frozenset(metrics), {"digits-mlp": [21.0, 22.0]}, decided=True)
+    assert len(views.tags(synthetic.study(), known)) == 5
 
 
 def test_the_note_has_the_question_in_its_first_line() -> None:
     study = synthetic.study(description="Which one\n  is best?")
     assert note.note(study, (), "1").startswith("**Which one is best?**\n\n")
+
+
+def test_the_note_has_the_answer_of_the_largest_budget_in_its_first_line() -> None:
+    text = note.note(synthetic.study(), (), "1", ["at 4: cannot tell.", "at 8: adam is ahead."])
+    assert text.splitlines()[0].endswith("?** at 8: adam is ahead.")
+    assert "\n- at 4: cannot tell.\n" in text
+
+
+def test_the_notes_means_leave_out_what_failed() -> None:
+    collapsed = End("done", 1, 1.0, failure="collapsed", metrics={"final/test_nll": 52.9})
+    sound = replace(collapsed, failure="none", metrics={"final/test_nll": 28.8})
+    records = [done(0, 3.0), *(record(uid=f"c{end.failure}", stage="confirm", end=end) for end in (collapsed, sound))]
+    assert "| adam | 28.80 | 1 |" in note.note(synthetic.study(), records, "1")
 
 
 def test_the_notes_table_leaves_out_confirmed_trials_that_did_not_win() -> None:

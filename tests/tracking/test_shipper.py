@@ -132,6 +132,34 @@ def test_a_confirmed_run_has_an_entry_among_the_models(
     assert "final/test_nelbo" in {metric.key for metric in model.metrics or ()}
 
 
+def test_a_confirmed_runs_pictures_lie_in_the_image_grid_once(
+    tmp_path: Path, make_shipper: MakeShipper, results: Path
+) -> None:
+    plan = synthetic.run("adam", 2, seed=1)
+    synthetic.write(tmp_path, plan, 2)
+    synthetic.draw(tmp_path, plan)
+    make_shipper().ship()
+    run_id = where(tmp_path)["runs"][plan.uid]["run_id"]
+    client(results).set_tag(run_id, "outcome", "running")  # as a shipper killed before the run's end leaves it
+    make_shipper().ship()
+    files = [file.path for file in client(results).list_artifacts(run_id, "images")]
+    assert len(files) == 3 * 2 * 2  # kinds, sheets, and for each what is shown and what is opened
+    assert client(results).get_run(run_id).data.tags["mlflow.loggedImages"] == "True"
+
+
+def test_a_new_stage_rewrites_the_answer(tmp_path: Path, make_shipper: MakeShipper, shelf: Shelf) -> None:
+    answers = iter(["too early.", "adam is ahead."])
+    shipper = make_shipper(answers=lambda folder: [next(answers)])
+    synthetic.write(tmp_path, synthetic.run("adam", 2), 2)
+    shipper.ship()
+    before = shelf.tags(f"STUDY {shelf.study}")["mlflow.note.content"]
+    synthetic.write(tmp_path, synthetic.run("adam", 2, seed=1), 2, outcome=None)
+    shipper.ship()
+    after = shelf.tags(f"STUDY {shelf.study}")["mlflow.note.content"]
+    assert ("too early." in before, "too early." in after) == (False, True)
+    assert "best" in shelf.tags("adam #002")
+
+
 def test_finish_marks_winners_and_their_seeds(tmp_path: Path, make_shipper: MakeShipper, shelf: Shelf) -> None:
     synthetic.write_study(tmp_path, methods=("adam", "sgd"), trials=4, seeds=1, epochs=2)
     make_shipper().finish()
@@ -167,7 +195,7 @@ def test_finish_writes_question_answer_and_report(
     synthetic.write_study(tmp_path, methods=("adam", "sgd"), trials=4, seeds=2, epochs=2)
     make_shipper().finish()
     note = shelf.tags(f"STUDY {shelf.study}")["mlflow.note.content"]
-    assert note.startswith("**Which optimizer reaches the best test ELBO?**\n")
+    assert note.startswith("**Which optimizer reaches the best test ELBO?** digits-mlp, best of 6 trials: adam is")
     assert note.index("| adam | ") < note.index("| sgd | ")
     files = client(results).list_artifacts(where(tmp_path)["study_run"])
     assert [file.path for file in files] == ["report", "study.yaml"]

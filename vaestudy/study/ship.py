@@ -12,12 +12,12 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from vaestudy import analysis
-from vaestudy.errors import ServiceError, VaestudyError
+from vaestudy.errors import DataError, ServiceError, VaestudyError
 from vaestudy.spec import Study, study_hash
 from vaestudy.study.folder import StudyFolder
 from vaestudy.tracking import Shipper, tracking_uri
@@ -115,6 +115,7 @@ def _patiently(folder: StudyFolder, command: str) -> Shipper | None:
                 command=command,
                 run_figures=analysis.run_figures if study.tracking.figures else _no_figures,
                 study_files=_study_files,
+                answers=_answers,
             )
         except ServiceError as error:
             log.warning("%s", error)
@@ -148,6 +149,15 @@ def _study_files(folder: Path) -> Mapping[str, bytes]:
     if report.is_dir():
         files |= {f"report/{p.name}": p.read_bytes() for p in sorted(report.iterdir()) if p.is_file()}
     return files
+
+
+def _answers(folder: Path) -> Sequence[str]:
+    """What the records allow to say so far, one answer a workload and budget."""
+    try:
+        return analysis.compare(analysis.load(folder)).answers
+    except DataError as error:
+        log.warning("no answer: %s", error)
+        return ()
 
 
 def _no_figures(record: object, folder: Path) -> Mapping[str, bytes]:

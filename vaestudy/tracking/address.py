@@ -21,6 +21,9 @@ TIMEOUT_SECONDS = 10
 NUMBERS = ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "MLFLOW_HTTP_REQUEST_TIMEOUT", "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR")
 """Variables of MLflow that must be whole numbers; it fails in the middle of a study where they are not."""
 
+CHARTS = ("curves", "search", "reconstructions")
+"""The saved views that are charts; the others are tables."""
+
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_LOGGING_LEVEL": "ERROR",
@@ -129,11 +132,12 @@ def study_url(base: str, experiment_id: str, view: str = "") -> str:
 
     Args:
         base: the server's address; empty for a link within MLflow's own pages.
-        view: a saved view: ``leaderboard``, ``curves``, ``search`` or ``best``; in a study of several workloads
-            ``<view>-<workload>``.
+        view: a saved view: ``leaderboard``, ``curves``, ``search``, ``best`` or ``reconstructions``; in a study of
+            several workloads ``<view>-<workload>``.
     """
     share = f"&viewStateShareKey={view}" if view else ""
-    mode = "&compareRunsMode=CHART" if view.partition("-")[0] in ("curves", "search") else ""
+    # Only an address can ask for charts: no saved view does, which is why MLflow's own menu opens tables.
+    mode = "&compareRunsMode=CHART" if view.partition("-")[0] in CHARTS else ""
     return f"{base.rstrip('/')}{_page(experiment_id, 'runs')}{share}{mode}"
 
 

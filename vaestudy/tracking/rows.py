@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from vaestudy.records import Report, Run, RunRecord, trial_name
-from vaestudy.spec import Study, Workload, budgets
+from vaestudy.spec import Study, Workload, budgets, canonical, space
 from vaestudy.tracking.stored import DataSet, Row, Status
 
 PROGRESS = "cost/updates"
@@ -72,9 +72,16 @@ def _finite(values: Mapping[str, float]) -> dict[str, float]:
     return {key: float(value) for key, value in values.items() if math.isfinite(value)}
 
 
-def params(run: Run) -> dict[str, str]:
+def searched(study: Study, method: str) -> list[str]:
+    """The settings that are searched for a method, as ``Run.settings`` names them."""
+    return [canonical(name) for name in space(study, method)]
+
+
+def params(study: Study, run: Run) -> dict[str, str]:
     """A run's settings under short names, with what a chart needs beside them; values that are not set are left out."""
-    values: dict[str, Any] = {"method": run.method, "workload": run.workload, "seed": run.seed, **run.settings}
+    # A stage of no share of the training is not in the settings, but it was drawn: MLflow's charts need every axis.
+    drawn = {name: 0.0 for name in searched(study, run.method) if name.endswith(".share")}
+    values: dict[str, Any] = {"method": run.method, "workload": run.workload, "seed": run.seed, **drawn, **run.settings}
     rate = run.settings.get("lr")
     if isinstance(rate, float) and rate > 0:
         values["log10_lr"] = round(math.log10(rate), SUMMARY_DECIMALS)  # MLflow's parallel coordinates know no log axis
@@ -90,12 +97,15 @@ def tags(record: RunRecord) -> dict[str, str]:
         "stage": run.stage,
         "trial": trial_name(run.trial).removeprefix("#"),
         "cell": run.cell,
+        "group": run.method,
         "workload": run.workload,
         "attempt": str(record.attempt),
         "outcome": end.outcome if end else RUNNING,
     }
     if end:
         known["failure"] = end.failure
+    if end and end.failure != "none":
+        known["group"] = f"{run.method} ({end.failure})"  # no mean may mix runs that failed with runs that did not
     if end and end.reason:
         known["error"] = end.reason
     return {key: _cut(value, TAG_CHARACTERS) for key, value in known.items()}
@@ -115,7 +125,8 @@ def best(study: Study, records: Iterable[RunRecord]) -> set[str]:
     """
     cells: dict[str, list[RunRecord]] = {}
     for record in records:
-        cells.setdefault(record.run.cell, []).append(record)
+        if record.run.stage in ("search", "confirm"):
+            cells.setdefault(record.run.cell, []).append(record)
     budget = max(budgets(study))
     numbers = {cell: _winner(found, budget) for cell, found in cells.items()}
     return {record.run.uid for cell, found in cells.items() for record in found if record.run.trial == numbers[cell]}
@@ -139,11 +150,14 @@ def primary_metric(study: Study) -> str:
     return "final/test_nll" if study.confirm.seeds else "final/val_nelbo"
 
 
-def final_nelbo(study: Study, records: Iterable[RunRecord]) -> list[float]:
-    """The last validation nELBO, nats per example, of every run that the learning curves show."""
+def final_nelbo(study: Study, records: Iterable[RunRecord]) -> dict[str, list[float]]:
+    """By workload, the last validation nELBO, nats per example, of every run that the learning curves show."""
     stage = "confirm" if study.confirm.seeds else "search"
-    ends = [record.end for record in records if record.end and record.run.stage == stage]
-    return [end.metrics["final/val_nelbo"] for end in ends if "final/val_nelbo" in end.metrics]
+    values: dict[str, list[float]] = {}
+    for record in records:
+        if record.run.stage == stage and record.end and "final/val_nelbo" in record.end.metrics:
+            values.setdefault(record.run.workload, []).append(record.end.metrics["final/val_nelbo"])
+    return values
 
 
 def _text(value: Any) -> str:

@@ -6,7 +6,7 @@ import getpass
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vaestudy.errors import ServiceError
@@ -15,7 +15,7 @@ from vaestudy.spec import Study
 from vaestudy.tracking import rows, views
 from vaestudy.tracking.address import connect
 from vaestudy.tracking.note import note
-from vaestudy.tracking.stored import Model, RefusedError, StoredRun
+from vaestudy.tracking.stored import Model, Picture, RefusedError, StoredRun
 
 NOTE_TAG = "mlflow.note.content"
 
@@ -51,7 +51,11 @@ class Shipped:
 
 
 class Session:
-    """A connection that knows what MLflow has. After a failure nobody knows: begin a new one."""
+    """A connection that knows what MLflow has. After a failure nobody knows: begin a new one.
+
+    Attributes:
+        begun: the cells and stages of the runs that MLflow has.
+    """
 
     def __init__(self, subject: Subject, uri: str):
         """
@@ -67,8 +71,9 @@ class Session:
         )
         found = self._store.runs(self.experiment_id)
         self.runs = {uid: _shipped(run) for uid, run in found.items()}
+        self.begun = {(run.tags.get("cell", ""), run.tags.get("stage", "")) for run in found.values()}
         self._metrics: set[str] = set().union(*(run.metrics for run in found.values()))
-        self._viewed: set[str] = set()
+        self._viewed = views.Known()
         self.study_run = self._study_run(subject.study_hash)
 
     def progress(self, record: RunRecord) -> int:
@@ -90,7 +95,7 @@ class Session:
         self._metrics |= {row.key for row in new}
         return len(new)
 
-    def end(self, record: RunRecord, figures: Mapping[str, Path | bytes]) -> int:
+    def end(self, record: RunRecord, figures: Mapping[str, Path | bytes], pictures: Sequence[Picture] = ()) -> int:
         """Sends the end of a run, which ``progress`` has begun; returns the number of rows. Its status comes last: a
         run that MLflow has as ended is there in full."""
         assert record.end is not None
@@ -98,6 +103,7 @@ class Session:
         summary = rows.summary_rows(record)
         self._store.log(shipped.run_id, summary, tags=rows.tags(record), model=self._model(shipped.run_id, record.run))
         self._store.log_files(shipped.run_id, {f"figures/{name}": content for name, content in figures.items()})
+        self._store.log_pictures(shipped.run_id, pictures)
         shipped.status = rows.status(record)
         self._store.close(shipped.run_id, rows.status(record), rows.milliseconds(record.end.time))
         shipped.settled = record.attempt
@@ -112,7 +118,19 @@ class Session:
         self._store.close(shipped.run_id, "KILLED", rows.milliseconds(last))
         shipped.status = "KILLED"
 
-    def mark_best(self, uids: set[str]) -> None:
+    def tell(self, records: Sequence[RunRecord], answers: Sequence[str], decided: bool) -> None:
+        """Marks the winners so far, writes the answer so far into the note, zooms the views to where methods differ.
+
+        Args:
+            decided: whether no run follows, so that the views may leave out what did not win.
+        """
+        self._mark_best(rows.best(self._study, records))
+        text = {NOTE_TAG: note(self._study, records, self.experiment_id, answers)}
+        self._store.tag_experiment(self.experiment_id, text)
+        self._store.log(self.study_run.run_id, tags=text)
+        self._write_views(views.Known(frozenset(self._metrics), rows.final_nelbo(self._study, records), decided))
+
+    def _mark_best(self, uids: set[str]) -> None:
         """Tags these runs, and no others, with ``best``."""
         for uid, shipped in self.runs.items():
             if shipped.deleted:
@@ -125,31 +143,26 @@ class Session:
 
     def refresh_views(self) -> None:
         """Writes the saved views where there are metrics that they do not know."""
-        if self._metrics != self._viewed:
-            self._write_views(())
+        if self._metrics != self._viewed.metrics:
+            self._write_views(replace(self._viewed, metrics=frozenset(self._metrics)))
 
-    def publish(self, records: Sequence[RunRecord], files: Mapping[str, bytes]) -> None:
-        """Writes the answer: note, views zoomed to where methods differ, report files; ends the study's run."""
-        text = {NOTE_TAG: note(self._study, records, self.experiment_id)}
-        self._store.tag_experiment(self.experiment_id, text)
-        self._write_views(rows.final_nelbo(self._study, records))
-        self._store.log(self.study_run.run_id, tags=text)
+    def close(self, complete: bool, files: Mapping[str, bytes]) -> None:
+        """Ends the study's run, which gets the report's files."""
         self._store.log_files(self.study_run.run_id, files)
-        complete = all(record.end for record in records)
         self._store.close(self.study_run.run_id, "FINISHED" if complete else "KILLED", rows.milliseconds(time.time()))
 
-    def _write_views(self, final_nelbo: Sequence[float]) -> None:
+    def _write_views(self, known: views.Known) -> None:
         try:
-            self._store.tag_experiment(self.experiment_id, views.tags(self._study, self._metrics, final_nelbo))
+            self._store.tag_experiment(self.experiment_id, views.tags(self._study, known))
         except RefusedError as error:  # their form is not documented: a server may know another one
             log.warning("saved views left out: %s", error)
-        self._viewed = set(self._metrics)
+        self._viewed = known
 
     def _describe(self, shipped: Shipped, record: RunRecord) -> None:
         if shipped.described == record.attempt:
             return
         tags = {**rows.tags(record), "outcome": rows.RUNNING}
-        self._store.log(shipped.run_id, params=rows.params(record.run), tags=tags)
+        self._store.log(shipped.run_id, params=rows.params(self._study, record.run), tags=tags)
         self._store.log_data(shipped.run_id, self._data[record.run.workload])
         shipped.described = record.attempt
 
@@ -163,6 +176,7 @@ class Session:
                 "outcome": rows.RUNNING,
             }
             started = rows.milliseconds(record.started)
+            self.begun.add((record.run.cell, record.run.stage))
             self.runs[uid] = Shipped(self._store.create_run(self.experiment_id, record.run.name, tags, started))
         if self.runs[uid].deleted:
             raise RefusedError(f"{record.run.name} was deleted in MLflow")
@@ -174,7 +188,9 @@ class Session:
         name = f"{run.method}-{trial_name(run.trial).removeprefix('#')}-seed-{run.seed}".replace(
             ".", "-"
         )  # MLflow forbids dots here
-        return Model(self._store.model(self.experiment_id, run_id, name, rows.params(run)), self._data[run.workload])
+        return Model(
+            self._store.model(self.experiment_id, run_id, name, rows.params(self._study, run)), self._data[run.workload]
+        )
 
     def _study_run(self, study_hash: str) -> Shipped:
         name = f"STUDY {self._study.name}"
@@ -206,7 +222,8 @@ def _experiment_tags(study: Study) -> dict[str, str]:
 
 
 def _source(command: str) -> dict[str, str]:
-    return {"mlflow.source.name": command, "mlflow.source.type": "LOCAL", "mlflow.user": _user()}
+    # Of any type but JOB, MLflow shows only what follows the last slash.
+    return {"mlflow.source.name": command, "mlflow.source.type": "JOB", "mlflow.user": _user()}
 
 
 def _user() -> str:

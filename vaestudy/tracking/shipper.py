@@ -8,7 +8,7 @@ killed shipper, a lost reply or a server restored from yesterday need no special
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -16,12 +16,13 @@ from pathlib import Path
 from vaestudy.errors import DataError, ServiceError
 from vaestudy.records import RunRecord, attempt_folder, last_attempt, read_run, run_uids, write_atomically
 from vaestudy.spec import Study
-from vaestudy.tracking import rows
+from vaestudy.tracking.pictures import pictures
 from vaestudy.tracking.session import Session, Subject
 from vaestudy.tracking.stored import RefusedError
 
 RunFigures = Callable[[RunRecord, Path], Mapping[str, Path | bytes]]
 StudyFiles = Callable[[Path], Mapping[str, bytes]]
+Answers = Callable[[Path], Sequence[str]]
 
 
 class Shipper:
@@ -41,6 +42,7 @@ class Shipper:
         command: str,
         run_figures: RunFigures,
         study_files: StudyFiles,
+        answers: Answers,
     ):
         """
         Args:
@@ -49,6 +51,7 @@ class Shipper:
             command: what the user typed, shown as the source of every run.
             run_figures: figures by file name, of an ended run and the folder of its attempt.
             study_files: what the study's own run carries by path, of the study's folder.
+            answers: what may be said so far of each workload and budget, of the study's folder.
         """
         self.problems: dict[str, str] = {}
         self._subject = Subject(study, study_hash, command)
@@ -56,20 +59,22 @@ class Shipper:
         self._uri = uri
         self._run_figures = run_figures
         self._study_files = study_files
+        self._answers = answers
         self._session: Session | None = None
         self._seen: dict[str, tuple[int, int]] = {}
 
     def ship(self) -> int:
-        """Sends everything that is new; returns the number of rows sent.
+        """Sends everything that is new; returns the number of rows sent. Where a stage has ended, so that another one
+        has begun in its cell, the answer is written anew.
 
         Raises:
             ServiceError: not now; call again later, nothing is lost or doubled.
         """
         with self._conversation() as session:
-            shipped = sum(self._ship_run(session, uid) for uid in run_uids(self._folder))
-            session.refresh_views()
-            if shipped:
-                self._write_places(session)
+            before = frozenset(session.begun)
+            shipped = self._ship_runs(session)
+            if any(stage != "search" for _, stage in session.begun - before):
+                session.tell(self._records(session), self._answers(self._folder), decided=False)
         return shipped
 
     def finish(self) -> None:
@@ -80,21 +85,29 @@ class Shipper:
         Raises:
             ServiceError: not now; call again later.
         """
-        self.ship()
         with self._conversation() as session:
-            records = [
-                read_run(self._folder, uid)
-                for uid in run_uids(self._folder)
-                if uid in session.runs and uid not in self.problems
-            ]
-            for record in records:
-                if record.end is None:
-                    session.interrupt(record)
-            session.mark_best(rows.best(self._subject.study, records))
-            session.publish(records, self._study_files(self._folder))
+            self._ship_runs(session)
+            records = self._records(session)
+            interrupted = [record for record in records if record.end is None]
+            for record in interrupted:
+                session.interrupt(record)
+            session.tell(records, self._answers(self._folder), decided=True)
+            session.close(not interrupted, self._study_files(self._folder))
             self._write_places(session)
         self._session = None  # what comes after a study's end is a new conversation
         self._seen.clear()
+
+    def _records(self, session: Session) -> list[RunRecord]:
+        """The runs that MLflow has."""
+        known = [uid for uid in run_uids(self._folder) if uid in session.runs and uid not in self.problems]
+        return [read_run(self._folder, uid) for uid in known]
+
+    def _ship_runs(self, session: Session) -> int:
+        shipped = sum(self._ship_run(session, uid) for uid in run_uids(self._folder))
+        session.refresh_views()
+        if shipped:
+            self._write_places(session)
+        return shipped
 
     def _ship_run(self, session: Session, uid: str) -> int:
         attempt = last_attempt(self._folder, uid)
@@ -119,7 +132,8 @@ class Shipper:
         sent = session.progress(record)
         if record.end:
             folder = attempt_folder(self._folder, uid, record.attempt)
-            sent += session.end(record, self._run_figures(record, folder))
+            sheets = pictures(record, folder) if self._subject.study.tracking.figures else []
+            sent += session.end(record, self._run_figures(record, folder), sheets)
         return sent
 
     @contextmanager

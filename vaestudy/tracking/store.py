@@ -9,7 +9,7 @@ from itertools import groupby, zip_longest
 from pathlib import Path
 from typing import TypeVar
 
-from mlflow import MlflowClient
+from mlflow import Image, MlflowClient
 from mlflow.entities import (
     Dataset,
     DatasetInput,
@@ -23,13 +23,13 @@ from mlflow.entities import (
 )
 from mlflow.entities import Run as MlflowRun
 from mlflow.exceptions import MlflowException
-from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_MODEL_IS_EXTERNAL
+from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_LOGGED_IMAGES, MLFLOW_MODEL_IS_EXTERNAL
 from sqlalchemy.exc import SQLAlchemyError
 
 from vaestudy.errors import ServiceError
 from vaestudy.tracking.address import SQLITE, store_file
 from vaestudy.tracking.rows import PROGRESS
-from vaestudy.tracking.stored import DataSet, Model, RefusedError, Row, Status, StoredRun
+from vaestudy.tracking.stored import DataSet, Model, Picture, RefusedError, Row, Status, StoredRun
 
 HASH_TAG = "study_hash"
 ROWS_PER_CALL, ENTRIES_PER_CALL = 800, 100
@@ -143,6 +143,21 @@ class Store:
                 path.write_bytes(content if isinstance(content, bytes) else content.read_bytes())
             with self._translated():
                 self._client.log_artifacts(run_id, folder)
+
+    def log_pictures(self, run_id: str, pictures: Sequence[Picture]) -> None:
+        """Puts pictures into the image grid; one sent twice replaces itself.
+
+        The files are those of ``MlflowClient.log_image``, which cannot be repeated: it names them at random.
+        """
+        if not pictures:
+            return
+        with tempfile.TemporaryDirectory() as folder, self._translated():
+            for picture in pictures:
+                name = f"{picture.key}+step+{picture.step}+timestamp+{picture.time}+{picture.uid}"
+                for ending in (".png", "+compressed.webp"):  # what the grid opens, and what it shows
+                    Image(picture.pixels).save(f"{folder}/{name}{ending}")
+            self._client.log_artifacts(run_id, folder, "images")
+            self._client.set_tag(run_id, MLFLOW_LOGGED_IMAGES, "True")
 
     def model(self, experiment_id: str, run_id: str, name: str, params: Mapping[str, str]) -> str:
         """The id of a run's entry on the Models page, without weights, made if there is none."""

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
+
 from vaestudy.errors import VaestudyError
 
 Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
@@ -40,6 +43,24 @@ class Model:
 
     model_id: str
     data: DataSet
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture for the image grid.
+
+    Attributes:
+        key: the row of the grid; step: the position of the grid's slider.
+        time: milliseconds since 1970.
+        uid: the same for the same picture, so that one sent twice replaces itself.
+        pixels: grey levels, ``[height, width]``.
+    """
+
+    key: str
+    step: int
+    time: int
+    uid: str
+    pixels: npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)

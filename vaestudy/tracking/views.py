@@ -10,19 +10,23 @@ import base64
 import json
 import math
 import zlib
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from vaestudy.spec import Study, canonical, space
-from vaestudy.tracking.rows import primary_metric
+from vaestudy.spec import Study
+from vaestudy.tracking import pictures
+from vaestudy.tracking.rows import primary_metric, searched
 
 PREFIX = "mlflow.sharedViewState."
 CREATED = 1_700_000_000_000
-"""Milliseconds since 1970; constant, so that a view written twice is the same view."""
+"""Milliseconds since 1970 of the first view; constant, so that a view written twice is the same view."""
 TAG_CHARACTERS = 5000
 CURVES = ("val/nelbo", "val/rec", "val/kl", "val/active_units", "train/loss")
-BY_METHOD = {"aggregateFunction": "average", "groupByKeys": [{"mode": "param", "groupByData": "method"}]}
+SEED_SHOWN = 1
+"""The confirmation seed whose pictures are shown: MLflow's image grid holds ten runs, so one of each method."""
+BY_METHOD = {"aggregateFunction": "average", "groupByKeys": [{"mode": "tag", "groupByData": "group"}]}
+"""The tag ``group`` is the method, and its failure class where a run failed."""
 
 Chart = dict[str, Any]
 State = dict[str, Any]
@@ -30,38 +34,62 @@ State = dict[str, Any]
 
 @dataclass(frozen=True)
 class View:
-    """One saved view: its key in addresses, its name in the menu, the state of the page."""
+    """One saved view: its key in addresses, its name and place in the menu, the state of the page."""
 
     key: str
     name: str
     state: State
+    place: int
 
     def tag(self) -> tuple[str, str]:
         """The experiment tag that holds it."""
         packed = base64.b64encode(zlib.compress(json.dumps(self.state).encode(), 9)).decode()
-        value = {"name": self.name, "createdAt": CREATED, "updatedAt": CREATED, "state": f"deflate;{packed}"}
+        created = CREATED - self.place  # the menu begins with the newest
+        value = {"name": self.name, "createdAt": created, "updatedAt": created, "state": f"deflate;{packed}"}
         return PREFIX + self.key, json.dumps(value)
 
 
 @dataclass(frozen=True)
 class Section:
-    """A titled part of the charts page, ``columns`` charts wide."""
+    """A titled part of the charts page, ``columns`` charts wide; each chart is ``height`` pixels high."""
 
     uuid: str
     name: str
     columns: int
+    height: int = 360
+
+    def state(self) -> State:
+        """MLflow's form of it."""
+        named = {"uuid": self.uuid, "name": self.name, "columns": self.columns, "cardHeight": self.height}
+        return {**named, "display": True, "isReordered": True}
 
 
-def tags(study: Study, metrics: Iterable[str], final_nelbo: Sequence[float]) -> dict[str, str]:
-    """The experiment tags of all views; one that MLflow could not hold is left out.
+@dataclass(frozen=True)
+class Known:
+    """What is known of a study when its views are written.
 
-    Args:
+    Attributes:
         metrics: the names of the runs' metrics: MLflow adds a chart for each one that a view does not name.
-        final_nelbo: the last validation nELBO of the runs in the curves, once the winners are known; zooms their copy.
+        final_nelbo: the last validation nELBO of the runs in the curves, by workload; zooms a copy of the curves.
+        decided: whether the winners are known and tagged ``best``.
     """
-    names = sorted(set(metrics))
-    pairs = [view.tag() for workload in study.workloads for view in _views(study, workload, names, final_nelbo)]
+
+    metrics: frozenset[str] = frozenset()
+    final_nelbo: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    decided: bool = False
+
+
+def tags(study: Study, known: Known) -> dict[str, str]:
+    """The experiment tags of all views; one that MLflow could not hold is left out."""
+    pairs = [view.tag() for workload in study.workloads for view in _views(study, workload, known)]
     return {key: value for key, value in pairs if len(value) <= TAG_CHARACTERS}
+
+
+def titles(study: Study) -> dict[str, str]:
+    """The kinds of views that a study has, with the words for them."""
+    kinds = {"leaderboard": "Leaderboard", "curves": "Learning curves", "search": "Search", "best": "Best of each"}
+    pictured = study.confirm.seeds and study.tracking.figures
+    return {**kinds, "reconstructions": "Reconstructions"} if pictured else kinds
 
 
 def key(study: Study, view: str, workload: str) -> str:
@@ -69,22 +97,26 @@ def key(study: Study, view: str, workload: str) -> str:
     return view if len(study.workloads) == 1 else f"{view}-{workload}"
 
 
-def _views(study: Study, workload: str, metrics: Sequence[str], final_nelbo: Sequence[float]) -> list[View]:
+def _views(study: Study, workload: str, known: Known) -> list[View]:
     several = len(study.workloads) > 1
     only = f" and tags.workload = '{workload}'" if several else ""
-    kinds = {
-        "leaderboard": ("1 Leaderboard", _leaderboard(study, only, bool(final_nelbo))),
-        "curves": ("2 Learning curves", _curves(study, only, metrics, final_nelbo)),
-        "search": ("3 Search", _search(study, only, metrics)),
-        "best": ("4 Best settings", _best(study, only)),
+    suffix = f": {workload}" if several else ""
+    states = {
+        "leaderboard": _leaderboard(study, only, known),
+        "curves": _curves(study, only, known, known.final_nelbo.get(workload, ())),
+        "search": _search(study, only, known),
+        "best": _best(study, only),
+        "reconstructions": _reconstructions(study, only, known),
     }
-    title = f": {workload}" if several else ""
-    return [View(key(study, kind, workload), name + title, state) for kind, (name, state) in kinds.items()]
+    return [
+        View(key(study, kind, workload), f"{place} {title}{suffix}", states[kind], place)
+        for place, (kind, title) in enumerate(titles(study).items(), start=1)
+    ]
 
 
-def _leaderboard(study: Study, only: str, decided: bool) -> State:
+def _leaderboard(study: Study, only: str, known: Known) -> State:
     columns = [_metric(name) for name in _judged(study)] + ["tags.`failure`", _param("lr"), _param("seed")]
-    return _page(_shown(study, decided) + only, primary_metric(study), columns) | {"groupBy": BY_METHOD}
+    return _page(_shown(study, known) + only, primary_metric(study), columns) | {"groupBy": BY_METHOD}
 
 
 def _best(study: Study, only: str) -> State:
@@ -92,20 +124,29 @@ def _best(study: Study, only: str) -> State:
     return _page("tags.best = 'yes' and tags.stage = 'search'" + only, "final/val_nelbo", columns)
 
 
-def _curves(study: Study, only: str, metrics: Sequence[str], final_nelbo: Sequence[float]) -> State:
+def _curves(study: Study, only: str, known: Known, final_nelbo: Sequence[float]) -> State:
     lines = [_line("zoom", "val/nelbo", range=_zoom(final_nelbo))] if final_nelbo else []
     lines += [_line(name, name) for name in CURVES]
     lines.append(_line("time", "val/nelbo", xAxisKey="time-relative"))
     bar = _chart("BAR", "result", "result", metricKey=primary_metric(study))
-    sections = [Section("curves", "Learning curves, nats per example", 2), Section("result", "Result", 2)]
-    page = _page(_shown(study, bool(final_nelbo)) + only, primary_metric(study), [_metric(primary_metric(study))])
-    return page | {"groupBy": BY_METHOD} | _charts(sections, [*lines, bar], metrics)
+    title = "Learning curves, nats per example" + (", the first one zoomed to the end" if final_nelbo else "")
+    sections = [Section("curves", title, 2), Section("result", "Result", 2)]
+    page = _page(_shown(study, known) + only, primary_metric(study), [_metric(primary_metric(study))])
+    return page | {"groupBy": BY_METHOD} | _charts(sections, [*lines, bar], known)
 
 
-def _search(study: Study, only: str, metrics: Sequence[str]) -> State:
+def _reconstructions(study: Study, only: str, known: Known) -> State:
+    grid = _chart("IMAGE", "all", "images", imageKeys=list(pictures.KINDS), step=1, showRunParams=False)
+    seed = f" and params.seed = '{SEED_SHOWN}'"
+    page = _page(_shown(study, known) + seed + only, primary_metric(study), [_metric(primary_metric(study))])
+    section = Section("images", "Reconstructions; the slider turns the sheets over", 1, height=540)
+    return page | _charts([section], [grid], known)
+
+
+def _search(study: Study, only: str, known: Known) -> State:
     target = "final/val_nelbo"
     # MLflow leaves a run out that lacks an axis, so these are what every method searches.
-    common = [name for name in _searched(study) if all(name in _space(study, method) for method in study.methods)]
+    common = [name for name in _searched(study) if all(name in searched(study, method) for method in study.methods)]
     axes = ["method", *("log10_lr" if name == "lr" else name for name in common)]
     scatter_axes = {"xaxis": {"key": "log10_lr", "type": "PARAM"}, "yaxis": {"key": target, "type": "METRIC"}}
     charts = [
@@ -113,12 +154,13 @@ def _search(study: Study, only: str, metrics: Sequence[str]) -> State:
         _chart("SCATTER", "rate", "rate", **scatter_axes),
     ]
     page = _page(
-        "tags.stage = 'search' and tags.outcome = 'done'" + only,
+        # A diverged trial's value would take the whole of the colour scale.
+        "tags.stage = 'search' and tags.outcome = 'done' and tags.failure != 'diverged'" + only,
         target,
         [_metric(target), *(_param(name) for name in _searched(study))],
     )
     sections = [Section("search", "What was searched", 1), Section("rate", "Learning rate", 2)]
-    return page | _charts(sections, charts, metrics)
+    return page | _charts(sections, charts, known)
 
 
 def _page(search: str, order: str, columns: Sequence[str]) -> State:
@@ -148,14 +190,13 @@ def _page(search: str, order: str, columns: Sequence[str]) -> State:
     }
 
 
-def _charts(sections: Sequence[Section], charts: Sequence[Chart], metrics: Sequence[str]) -> State:
+def _charts(sections: Sequence[Section], charts: Sequence[Chart], known: Known) -> State:
     shown = {chart.get("metricKey") for chart in charts}
-    hidden = [
-        _chart("BAR", name, sections[-1].uuid, metricKey=name, deleted=True, isGenerated=True)
-        for name in metrics
-        if name not in shown
-    ]
-    opened = [{**asdict(section), "display": True, "isReordered": True} for section in sections]
+    away = {"deleted": True, "isGenerated": True}
+    last = sections[-1].uuid
+    hidden = [_chart("BAR", name, last, metricKey=name, **away) for name in sorted(known.metrics - shown)]
+    hidden += [_chart("IMAGE", kind, last, imageKeys=[kind], **away) for kind in pictures.KINDS]
+    opened = [section.state() for section in sections]
     return {"compareRunCharts": [*charts, *hidden], "compareRunSections": opened, "isAccordionReordered": True}
 
 
@@ -186,11 +227,11 @@ def _zoom(final_nelbo: Sequence[float]) -> dict[str, float]:
     return {"yMin": math.floor(low - 0.2 * span), "yMax": math.ceil(low + 2.0 * span)}
 
 
-def _shown(study: Study, decided: bool) -> str:
+def _shown(study: Study, known: Known) -> str:
     if not study.confirm.seeds:
         return "tags.stage = 'search' and tags.outcome = 'done'"
     # A study with several budgets, or one that has grown, has also confirmed trials that did not win in the end.
-    return "tags.stage = 'confirm'" + (" and tags.best = 'yes'" if decided else "")
+    return "tags.stage = 'confirm'" + (" and tags.best = 'yes'" if known.decided else "")
 
 
 def _judged(study: Study) -> list[str]:
@@ -199,11 +240,7 @@ def _judged(study: Study) -> list[str]:
 
 
 def _searched(study: Study) -> list[str]:
-    return list(dict.fromkeys(name for method in study.methods for name in _space(study, method)))
-
-
-def _space(study: Study, method: str) -> list[str]:
-    return [canonical(name) for name in space(study, method)]
+    return list(dict.fromkeys(name for method in study.methods for name in searched(study, method)))
 
 
 def _metric(name: str) -> str:
