@@ -151,7 +151,7 @@ def test_the_leaderboard_ranks_methods_by_mean(browser: webdriver.Chrome, made_u
 def test_the_learning_curves_are_lines_of_groups(browser: webdriver.Chrome, shown: Shown) -> None:
     groups = [f"Group: {method}" for method in METHODS]
     url = study_url(shown.address, shown.experiment, "curves")
-    page = read(browser, url, *groups, "the first one zoomed", "Result", "(val/nelbo)")
+    page = read(browser, url, *groups, "the first is zoomed", "Result", "(val/nelbo)")
     drawn(browser, ".js-plotly-plot .scatterlayer .trace", least=2 * len(METHODS))
     assert "kl_dim" not in page
     assert "Image grid" not in page

@@ -129,7 +129,7 @@ def _curves(study: Study, only: str, known: Known, final_nelbo: Sequence[float])
     lines += [_line(name, name) for name in CURVES]
     lines.append(_line("time", "val/nelbo", xAxisKey="time-relative"))
     bar = _chart("BAR", "result", "result", metricKey=primary_metric(study))
-    title = "Learning curves, nats per example" + (", the first one zoomed to the end" if final_nelbo else "")
+    title = "Learning curves in nats" + ("; the first is zoomed" if final_nelbo else "")
     sections = [Section("curves", title, 2), Section("result", "Result", 2)]
     page = _page(_shown(study, known) + only, primary_metric(study), [_metric(primary_metric(study))])
     return page | {"groupBy": BY_METHOD} | _charts(sections, [*lines, bar], known)
