@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from vaestudy.records import End, Failure, Outcome, Report, Run, Spool, Stage, attempt_folder
+from vaestudy.records import VARIED, End, Failure, Outcome, Report, Run, Spool, Stage, Varied, attempt_folder
 from vaestudy.seeding import uid
 from vaestudy.spec import Study
 from vaestudy.study.folder import StudyFolder
@@ -18,15 +19,23 @@ START = 70.0
 """L_val before training; a run that ends above it has diverged."""
 
 
+LR = {"lr": {"log": [1e-4, 1.0]}}
+
+
+def arm(optimizer: str = "adam", fixed: Mapping[str, object] | None = None, **searched: object) -> dict[str, object]:
+    """A method that searches its learning rate over four decades, or exactly what is given."""
+    return {"optimizer": optimizer, "fixed": fixed or {}, "search": searched or LR}
+
+
 def study(
-    methods: Sequence[str] = ("sgd", "adam"),
+    methods: Sequence[str] | Mapping[str, Mapping[str, object]] = ("sgd", "adam"),
     trials: int = 3,
     seeds: int = 4,
     workloads: Sequence[str] = ("w",),
     **more: object,
 ) -> Study:
-    searched = {"lr": {"log": [1e-4, 1.0]}}
-    arms = {name: {"optimizer": "sgd" if name == "sgd" else "adam", "search": searched} for name in methods}
+    """A study of these methods, the last one its baseline; methods given by name alone are sgd or adam."""
+    named = methods if isinstance(methods, Mapping) else {m: arm("sgd" if m == "sgd" else "adam") for m in methods}
     task = {
         "data": {"name": "digits", "binarize": "static", "validation": 300},
         "model": "mlp",
@@ -41,14 +50,39 @@ def study(
                 "description": "Which one?",
                 "train": {"epochs": 5},
                 "workloads": dict.fromkeys(workloads, task),
-                "methods": arms,
+                "methods": named,
                 "search": {"trials": trials},
                 "confirm": {"seeds": seeds, "iwae_samples": 10},
-                "report": {"baseline": methods[-1]},
+                "report": {"baseline": list(named)[-1]},
                 **more,
             }
         )
     )
+
+
+@dataclass(frozen=True)
+class Made:
+    """A run with more than its value.
+
+    Attributes:
+        value: L_val at the cap, in other stages the test NLL too; None: diverged.
+        settings: over the usual ones, by short key.
+        metrics: over the usual summary.
+        curve: what each evaluation measured, over the usual values; the length is the number of evaluations.
+    """
+
+    value: float | None
+    settings: Mapping[str, object] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    curve: Sequence[Mapping[str, float]] = ({},) * 6
+
+
+def falling(*nelbos: float, **every: float) -> list[dict[str, float]]:
+    """A learning curve: L_val at each evaluation, which cost 20 gradient evaluations each."""
+    return [{"val/nelbo": nelbo, **every} for nelbo in nelbos]
+
+
+Values = Sequence[float | Made | None]
 
 
 class Builder:
@@ -64,7 +98,7 @@ class Builder:
     def search(
         self,
         method: str,
-        values: Sequence[float | None],
+        values: Values,
         outcomes: Mapping[int, Outcome] | None = None,
         workload: str = "w",
     ) -> None:
@@ -76,13 +110,23 @@ class Builder:
         self,
         method: str,
         trial: int,
-        nlls: Sequence[float | None],
+        nlls: Values,
         outcomes: Mapping[int, Outcome] | None = None,
         workload: str = "w",
     ) -> None:
         """Confirmation seeds 1, 2 ... with these test NLL; None: diverged; near the trivial loss: collapsed."""
         for seed, nll in enumerate(nlls, start=1):
             self._run(workload, method, "confirm", trial, seed, (outcomes or {}).get(seed), nll)
+
+    def target(self, method: str, trial: int, values: Values, workload: str = "w") -> None:
+        """Reruns of a reference method's trial with these best L_val."""
+        for seed, value in enumerate(values, start=1001):
+            self._run(workload, method, "target", trial, seed, None, value)
+
+    def sources(self, method: str, trial: int, varied: Varied, values: Values, workload: str = "w") -> None:
+        """Runs of a winner in which one stream varies."""
+        for seed, value in enumerate(values, start=1000 * (2 + VARIED.index(varied)) + 1):
+            self._run(workload, method, "sources", trial, seed, None, value, varied)
 
     def _run(
         self,
@@ -92,38 +136,44 @@ class Builder:
         trial: int,
         seed: int,
         given: Outcome | None,
-        value: float | None,
+        wanted: float | Made | None,
+        varied: Varied = "all",
     ) -> None:
-        outcome: Outcome = given or ("done" if value is not None else "diverged")
-        settings = {"optimizer": self.study.methods[method].optimizer, "lr": 0.1 / (abs(trial) + 1), "beta.over": 0.25}
+        made = wanted if isinstance(wanted, Made) else Made(wanted)
+        outcome: Outcome = given or ("done" if made.value is not None else "diverged")
+        usual = {"optimizer": self.study.methods[method].optimizer, "lr": 0.1 / (abs(trial) + 1), "beta.over": 0.25}
         cell = f"{workload}/{method}"
-        run = Run(uid("h", cell, trial, seed), cell, workload, method, stage, trial, seed, settings)
+        identity = uid("h", cell, trial, seed)
+        run = Run(identity, cell, workload, method, stage, trial, seed, {**usual, **made.settings}, varied)
         spool = Spool(self.folder, run, 1, 1000.0)
-        spool.report(*(self._report(epoch, value) for epoch in range(6)))
-        metrics = {
-            "final/grad_evals": 100.0,
-            "final/epochs": 5.0,
-            "final/train_seconds": 1.0,
-            "final/l_trivial": TRIVIAL,
-        }
-        if outcome == "done" and value is not None:
-            metrics |= {"final/val_nelbo": value, "final/best_val_nelbo": value}
-            metrics |= {"final/kl": 2.0, "final/rec": value - 2.0}
-        if outcome == "done" and value is not None and stage == "confirm":
-            metrics |= {"final/test_nll": value, "final/test_nelbo": value + 0.5, "final/test_l_trivial": TRIVIAL}
+        spool.report(*(_report(epoch, made.value, measured) for epoch, measured in enumerate(made.curve)))
+        if outcome == "done" and stage == "confirm":
             np.savez(
                 attempt_folder(self.folder, run.uid, 1) / "outputs.npz",
                 samples=np.ones((64, 8, 8)),
                 originals=np.random.default_rng(0).random((16, 8, 8)),
                 reconstructions=np.zeros((16, 8, 8)),
             )
-        spool.end(End(outcome, 100, 1010.0, _failure(outcome, value), metrics))
+        metrics = {**_summary(outcome, stage, made.value), **made.metrics}
+        spool.end(End(outcome, 100, 1010.0, _failure(outcome, made.value), metrics))
 
-    def _report(self, epoch: int, value: float | None) -> Report:
-        end = TRIVIAL if value is None else value
-        nelbo = end + (START - TRIVIAL) * 0.5**epoch
-        metrics = {"val/nelbo": nelbo, "val/rec": nelbo - 2, "val/kl": 2.0, "cost/grad_evals": 20.0 * epoch}
-        return Report(20 * epoch, epoch, 1000.0 + epoch, metrics, {"val/kl_per_dimension": [1.0, 0.7, 0.3]})
+
+def _report(epoch: int, value: float | None, measured: Mapping[str, float]) -> Report:
+    end = TRIVIAL if value is None else value
+    nelbo = measured.get("val/nelbo", end + (START - TRIVIAL) * 0.5**epoch)
+    usual = {"val/nelbo": nelbo, "val/rec": nelbo - 2, "val/kl": 2.0, "cost/grad_evals": 20.0 * epoch}
+    vectors = {"val/kl_per_dimension": [1.0, 0.7, 0.3]}
+    return Report(20 * epoch, epoch, 1000.0 + epoch, {**usual, **measured}, vectors)
+
+
+def _summary(outcome: Outcome, stage: Stage, value: float | None) -> dict[str, float]:
+    spent = {"final/grad_evals": 100.0, "final/epochs": 5.0, "final/train_seconds": 1.0, "final/l_trivial": TRIVIAL}
+    if outcome != "done" or value is None:
+        return spent
+    judged = {"final/val_nelbo": value, "final/best_val_nelbo": value, "final/kl": 2.0, "final/rec": value - 2}
+    if stage != "confirm":
+        return spent | judged
+    return spent | judged | {"final/test_nll": value, "final/test_nelbo": value + 0.5, "final/test_l_trivial": TRIVIAL}
 
 
 def _failure(outcome: Outcome, value: float | None) -> Failure:

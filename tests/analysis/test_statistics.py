@@ -12,11 +12,14 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from vaestudy.analysis.statistics import (
+    Interval,
     detectable_difference,
     expected_best,
+    independent_difference,
     is_bimodal,
     mean_interval,
     paired_difference,
+    rate_difference,
     rate_interval,
     winner,
 )
@@ -165,3 +168,56 @@ def test_the_winner_has_the_lowest_score_of_the_first_trials(scores: dict[int, f
     if found is not None:
         assert known[found] == min(known.values())
         assert all(found <= number for number, score in known.items() if score == known[found])
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "low", "high"),
+    [
+        ((56, 70), (48, 80), 0.0524, 0.3339),
+        ((9, 10), (3, 10), 0.1705, 0.8090),
+        ((6, 7), (2, 7), 0.0582, 0.8062),
+        ((5, 56), (0, 29), -0.0381, 0.1926),
+        ((0, 10), (0, 20), -0.1611, 0.2775),
+        ((0, 10), (0, 10), -0.2775, 0.2775),
+        ((10, 10), (0, 20), 0.6791, 1.0),
+        ((10, 10), (0, 10), 0.6075, 1.0),
+    ],
+)
+def test_the_difference_of_two_rates_has_the_interval_of_newcombes_table_2(
+    ours: tuple[int, int], theirs: tuple[int, int], low: float, high: float
+) -> None:
+    found = rate_difference(*ours, *theirs)
+    assert found.estimate == pytest.approx(ours[0] / ours[1] - theirs[0] / theirs[1])
+    assert (found.low, found.high) == pytest.approx((low, high), abs=5e-5)
+
+
+@pytest.mark.parametrize(("n", "m"), [(10, 10), (20, 10), (16, 16)])
+def test_the_difference_of_two_rates_is_covered_in_95_of_100_studies(n: int, m: int) -> None:
+    """Exact: the chance of every pair of counts under every pair of rates; on average over rates, and at the worst."""
+    counts, others, rates = np.arange(n + 1), np.arange(m + 1), (np.arange(20) + 0.5) / 20
+    found = [[rate_difference(k, n, j, m) for j in others.tolist()] for k in counts.tolist()]
+    low, high = (np.array([[getattr(one, end) for one in row] for row in found]) for end in ("low", "high"))
+
+    def covered(p: float, q: float) -> float:
+        inside = (low <= p - q + 1e-12) & (p - q <= high + 1e-12)
+        return float(stats.binom.pmf(counts, n, p) @ inside @ stats.binom.pmf(others, m, q))
+
+    coverage = [covered(p, q) for p in rates for q in rates]
+    assert np.mean(coverage) == pytest.approx(0.954, abs=0.001)
+    assert min(coverage) > 0.875
+
+
+@pytest.mark.parametrize("counts", [(0, 0, 1, 2), (1, 2, 0, 0)])
+def test_the_difference_to_a_rate_of_nothing_is_unknown(counts: tuple[int, int, int, int]) -> None:
+    found = rate_difference(*counts)
+    assert math.isnan(found.estimate) and math.isnan(found.low) and found.n == 2
+
+
+def test_the_difference_of_estimates_adds_the_squares_of_the_ends_that_face_it() -> None:
+    found = independent_difference(Interval(5.0, 2.0, 9.0, 10), Interval(1.0, 0.0, 5.0, 7))
+    assert found == Interval(4.0, 4.0 - math.hypot(3, 4), 4.0 + math.hypot(4, 1), 17)
+
+
+def test_the_difference_to_an_unknown_interval_is_unknown() -> None:
+    found = independent_difference(Interval(5.0, 2.0, 9.0, 10), Interval(1.0, math.nan, math.nan, 1))
+    assert found.estimate == 4.0 and math.isnan(found.low) and math.isnan(found.high)

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import pandas as pd
+
 from vaestudy.analysis.compare import confirmed
 from vaestudy.analysis.frames import Records, column
 from vaestudy.analysis.statistics import (
@@ -22,7 +24,7 @@ from vaestudy.analysis.statistics import (
     probability_of_improvement,
     wilcoxon_holm,
 )
-from vaestudy.analysis.targets import Reach, Target
+from vaestudy.analysis.targets import Reach, Target, trivial_of
 
 
 @dataclass(frozen=True)
@@ -63,56 +65,70 @@ def aggregates(records: Records, goals: Sequence[Target], reaches: Sequence[Reac
     """The aggregates of a study's confirmed winners at the largest budget."""
     usable = [goal for goal in goals if goal.usable]
     refused = "; ".join(f"{goal.workload}: {goal.problem}" for goal in goals if not goal.usable)
-    methods = tuple(_aggregate(records, usable, reaches, method, baseline) for method in records.methods)
     losses = {workload: _losses(records, workload) for workload in records.study["workloads"]}
-    means = [{m: _mean(found) for m, found in by_method.items()} for by_method in losses.values()]
     tests = {workload: wilcoxon_holm(by_method) for workload, by_method in losses.items()}
-    return Aggregates(methods if usable else (), refused, friedman(means), tests)
+    methods = _methods(records, usable, reaches, baseline) if usable else ()
+    return Aggregates(methods, refused, _ranks(losses), tests)
 
 
-def _aggregate(
-    records: Records, goals: Sequence[Target], reaches: Sequence[Reach], method: str, baseline: str
-) -> Aggregate:
-    ours, theirs = (utilities(records, goals, name) for name in (method, baseline))
-    times = {
-        name: [_median_time(reaches, goal.workload, name) for goal in goals]
-        for name in dict.fromkeys(reach.method for reach in reaches)
-    }
-    return Aggregate(
-        method,
-        interquartile_mean(ours),
-        optimality_gap(ours),
-        None if method == baseline else probability_of_improvement(ours, theirs),
-        performance_profile(times)[method] if method in times else Profile((1.0,), (0.0,), 4.0),
+def _methods(
+    records: Records, goals: Sequence[Target], reaches: Sequence[Reach], baseline: str
+) -> tuple[Aggregate, ...]:
+    scores = {method: utilities(records, goals, method) for method in records.methods}
+    medians = {(reach.workload, reach.method): _median_time(reach) for reach in reaches}
+    profiles = performance_profile(
+        {method: [medians[goal.workload, method] for goal in goals] for method in records.methods}
+    )
+    return tuple(
+        Aggregate(
+            method,
+            interquartile_mean(ours),
+            optimality_gap(ours),
+            None if method == baseline else probability_of_improvement(ours, scores[baseline]),
+            profiles[method],
+        )
+        for method, ours in scores.items()
     )
 
 
 def utilities(records: Records, goals: Sequence[Target], method: str) -> list[list[float]]:
-    """The utilities of a method's confirmation runs, by workload; a diverged run scores 0."""
+    """The utilities of a method's confirmation runs, by workload; a run that diverged or collapsed scores 0."""
     return [_utilities(records, goal, method) for goal in goals]
 
 
 def _utilities(records: Records, goal: Target, method: str) -> list[float]:
     runs = confirmed(records, goal.workload, method, records.budgets[-1])[1]
-    trivial = float(column(runs, "final/l_trivial").mean())
-    return [normalised_score(loss, trivial, goal.nats) for loss in column(runs, "final/val_nelbo")]
+    losses, trivial = _sound_losses(runs), trivial_of(records, goal.workload)
+    return [normalised_score(loss, trivial, goal.nats) for loss in losses]
 
 
-def _median_time(reaches: Sequence[Reach], workload: str, method: str) -> float:
-    found = [reach for reach in reaches if (reach.workload, reach.method) == (workload, method)]
-    return found[0].curve.median.estimate if found and found[0].curve else math.inf
+def _sound_losses(runs: pd.DataFrame) -> pd.Series[float]:
+    """L_val, NaN for runs that diverged or collapsed."""
+    return column(runs, "final/val_nelbo").where(runs["failure"] == "none")
+
+
+def _median_time(reach: Reach) -> float:
+    return reach.curve.median.estimate if reach.curve else math.inf
 
 
 def _losses(records: Records, workload: str) -> dict[str, dict[int, float]]:
-    """L_val by method and seed; a run that failed is as bad as the trivial model, never better."""
-    losses = {}
+    """L_val by method and seed; a run that diverged or collapsed is as bad as the trivial model, and none is worse."""
+    losses, trivial = {}, trivial_of(records, workload)
     for method in records.methods:
         runs = confirmed(records, workload, method, records.budgets[-1])[1]
-        trivial = column(runs, "final/l_trivial")
-        capped = column(runs, "final/val_nelbo").fillna(trivial).clip(upper=trivial)
+        capped = _sound_losses(runs).fillna(trivial).clip(upper=trivial)
         losses[method] = dict(zip(runs["seed"].astype(int), capped, strict=True))
     return losses
 
 
-def _mean(found: Mapping[int, float]) -> float:
-    return sum(found.values()) / len(found) if found else math.nan
+def _ranks(losses: Mapping[str, Mapping[str, Mapping[int, float]]]) -> FriedmanTest | Refusal:
+    """Friedman's test of the mean losses; refused where a method has none on a workload."""
+    for workload, by_method in losses.items():
+        missing = [method for method, found in by_method.items() if not found]
+        if missing:
+            return Refusal(
+                f"ranks need every method on every workload: {', '.join(missing)} not confirmed on {workload}"
+            )
+    return friedman(
+        [{method: sum(found.values()) / len(found) for method, found in row.items()} for row in losses.values()]
+    )

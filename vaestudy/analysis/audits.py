@@ -8,15 +8,22 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 
-from vaestudy.analysis.compare import Comparison, Row, confirmed, trials
+from vaestudy.analysis.compare import Comparison, Row, by_trial, confirmed, sound, trials
+from vaestudy.analysis.definitions import INDEPENDENT
 from vaestudy.analysis.frames import Records, column
-from vaestudy.analysis.spaces import Dimension, space, unit_cube
-from vaestudy.analysis.statistics import paired_difference, subbox_ranks, variance_split, winner
+from vaestudy.analysis.spaces import Dimension, short, space, unit_cube
+from vaestudy.analysis.statistics import (
+    Interval,
+    paired_difference,
+    rate_difference,
+    subbox_ranks,
+    variance_split,
+    winner,
+)
+from vaestudy.records import VARIED, trial_name
 
-INDEPENDENT = ("random", "sobol")
 EDGE = 0.1
 """A winner in this share of a log range at either end lies at its boundary."""
 LEAST_DECADES = 5.0
@@ -32,8 +39,10 @@ CHAIN: Mapping[str, tuple[str, ...]] = {
 }
 """By optimizer those which it contains as limits of its hyperparameters (Choi 2019, arXiv:1910.05446, section 4.1)."""
 
-REMEDIES = ("train.beta.", "train.free_bits.", "train.stages.")
-RATE_KEYS = ("schedule", "final_lr_ratio", "warmup", "train.schedule", "train.final_lr_ratio", "train.warmup")
+REMEDIES = ("beta.", "free_bits.", "stages.")
+RATE_KEYS = ("schedule", "final_lr_ratio", "warmup")
+TRAINING_KEYS = (*RATE_KEYS, "clip_norm", "ema", "decoder_lr_ratio")
+"""Short keys of how a run trains, whatever its optimizer; the remedies are such keys too."""
 
 Level = Literal["fine", "note", "warning"]
 
@@ -133,7 +142,7 @@ def _direct_momentum(records: Records) -> Iterator[Audit]:
 
 
 def _schedules(records: Records) -> Iterator[Audit]:
-    searched = {m: {d.key for d in space(records, m)} & set(RATE_KEYS) for m in records.methods}
+    searched = {m: {short(d.key) for d in space(records, m)} & set(RATE_KEYS) for m in records.methods}
     if len({frozenset(keys) for keys in searched.values()}) > 1:
         told = "; ".join(f"{method}: {', '.join(sorted(keys)) or 'none'}" for method, keys in searched.items())
         yield Audit("Spaces", "warning", f"learning-rate schedules are searched for some methods only ({told})")
@@ -158,14 +167,16 @@ def _confounded(records: Records) -> Iterator[Audit]:
 
 def _restarts(records: Records, method: str) -> bool:
     train, declared = records.study["train"], _declared(records, method)
-    beta = declared.get("train.beta.schedule", train["beta"]["schedule"])
-    rate = declared.get("schedule", declared.get("train.schedule", train["schedule"]))
+    beta = declared.get("beta.schedule", train["beta"]["schedule"])
+    rate = declared.get("schedule", train["schedule"])
     return bool(beta == rate == "cyclical")
 
 
 def _declared(records: Records, method: str) -> dict[str, Any]:
+    """What a method fixes or searches for itself, by short key."""
     section = records.study["methods"][method]
-    return {**section["fixed"], **{key: str(entry) for key, entry in section["search"].items()}}
+    searched = {key: str(entry) for key, entry in section["search"].items()}
+    return {short(key): value for key, value in {**section["fixed"], **searched}.items()}
 
 
 def _differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
@@ -176,10 +187,13 @@ def _differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
 
 
 def _boundaries(records: Records, workload: str) -> Iterator[Audit]:
+    winners = {method: _winning_trial(records, workload, method) for method in records.methods}
+    if not any(map(len, winners.values())):
+        return
     at_edge = [
         f"{method} at the {side} end of {dimension.key} ({dimension.low:g} to {dimension.high:g})"
-        for method in records.methods
-        for dimension, side in _edges(records, workload, method)
+        for method, trial in winners.items()
+        for dimension, side in _edges(space(records, method), trial)
     ]
     if at_edge:
         text = f"{workload}: {'; '.join(at_edge)}: widen these ranges for every method of the chain"
@@ -188,13 +202,16 @@ def _boundaries(records: Records, workload: str) -> Iterator[Audit]:
         yield Audit("Boundary", "fine", f"{workload}: no winner lies in the outer 10 % of a log range")
 
 
-def _edges(records: Records, workload: str, method: str) -> Iterator[tuple[Dimension, str]]:
-    number = confirmed(records, workload, method, records.budgets[-1])[0]
+def _winning_trial(records: Records, workload: str, method: str) -> pd.DataFrame:
+    """The row of the winner at the largest budget; no row where no trial reached the cap."""
     search = trials(records, workload, method)
-    best = search[search["trial"] == number]
-    for dimension in space(records, method) if len(best) else ():
-        place = float(dimension.unit(best)[0])
-        if dimension.kind == "log" and not EDGE <= place <= 1 - EDGE:
+    return search[search["trial"] == confirmed(records, workload, method, records.budgets[-1])[0]]
+
+
+def _edges(dimensions: Sequence[Dimension], trial: pd.DataFrame) -> Iterator[tuple[Dimension, str]]:
+    for dimension in dimensions if len(trial) else ():
+        place = float(dimension.unit(trial)[0])
+        if dimension.kind == "log" and (place < EDGE or place > 1 - EDGE):
             yield dimension, "low" if place < EDGE else "high"
 
 
@@ -204,24 +221,29 @@ def _inclusion(records: Records, comparison: Comparison, workload: str) -> Itera
     optimizer = {method: records.study["methods"][method]["optimizer"] for method in rows}
     for whole, row in rows.items():
         for part, contained in rows.items():
-            chained = optimizer[part] in CHAIN.get(optimizer[whole], ()) and _same_training(records, whole, part)
-            if chained and row.nll.n > 1 and contained.nll.n > 1:
-                yield _contains(workload, row, contained)
+            if optimizer[part] in CHAIN.get(optimizer[whole], ()) and _same_training(records, whole, part):
+                yield from _contains(workload, row, contained)
 
 
 def _same_training(records: Records, one: str, other: str) -> bool:
     """Whether two methods declare the same of everything but their optimizer's own hyperparameters."""
     changed = _differing(_declared(records, one), _declared(records, other))
-    return not [key for key in changed if key.startswith("train.") or key in RATE_KEYS]
+    return not [key for key in changed if key.startswith(REMEDIES) or key in TRAINING_KEYS]
 
 
-def _contains(workload: str, whole: Row, part: Row) -> Audit:
+def _contains(workload: str, whole: Row, part: Row) -> Iterator[Audit]:
+    """What the seeds say of a method that contains another; nothing where they cannot say anything."""
+    pair = f"{workload}: {whole.method} contains {part.method}"
+    fails = rate_difference(whole.failed, whole.seeds, part.failed, part.seeds)
+    if fails.low > 0:
+        told = f"{whole.failed} of {whole.seeds} seeds instead of {part.failed} of {part.seeds}"
+        yield Audit("Inclusion", "warning", f"{pair} and fails in {told}: under-tuned at this budget")
     worse = paired_difference(whole.scores, part.scores)
     told = f"{worse.estimate:+.2f} [{worse.low:+.2f}, {worse.high:+.2f}] nats"
     if worse.low > 0:
-        text = f"{workload}: {whole.method} contains {part.method} and is worse by {told}: under-tuned at this budget"
-        return Audit("Inclusion", "warning", text)
-    return Audit("Inclusion", "fine", f"{workload}: {whole.method} is no worse than {part.method} ({told})")
+        yield Audit("Inclusion", "warning", f"{pair} and is worse by {told}: under-tuned at this budget")
+    elif worse.n > 1 and not fails.low > 0:
+        yield Audit("Inclusion", "fine", f"{pair} and is not seen to be worse ({told})")
 
 
 def _subboxes(records: Records, workload: str) -> Iterator[Audit]:
@@ -246,7 +268,7 @@ def _cube(records: Records, search: pd.DataFrame, method: str) -> tuple[Any, Any
 
 def _best_checkpoint(records: Records, workload: str) -> Iterator[Audit]:
     other = [
-        f"{method} #{best:03d} instead of #{cap:03d}"
+        f"{method} {trial_name(best)} instead of {trial_name(cap)}"
         for method in records.methods
         for cap in [_winner(records, workload, method, "final/val_nelbo")]
         for best in [_winner(records, workload, method, "final/best_val_nelbo")]
@@ -258,35 +280,32 @@ def _best_checkpoint(records: Records, workload: str) -> Iterator[Audit]:
 
 
 def _winner(records: Records, workload: str, method: str, metric: str) -> int | None:
-    search = trials(records, workload, method)
-    done = search[search["outcome"] == "done"]
-    scores = zip(done["trial"].astype(int), column(done, metric), strict=True)
-    return winner({number: score for number, score in scores if math.isfinite(score)}, records.budgets[-1])
+    return winner(by_trial(trials(records, workload, method), metric), records.budgets[-1])
 
 
 def _variance(records: Records, workload: str) -> Iterator[Audit]:
+    runs = records.runs[(records.runs["workload"] == workload) & (records.runs["stage"] == "sources")]
     for method in records.methods:
-        number, runs = confirmed(records, workload, method, records.budgets[-1])
-        sources = records.runs[
-            (records.runs["workload"] == workload)
-            & (records.runs["method"] == method)
-            & (records.runs["stage"] == "sources")
-            & (records.runs["trial"] == number)
-        ]
-        if not len(sources):
-            continue
-        init, order, noise = (_finite(sources[sources["varied"] == name]) for name in ("init", "order", "noise"))
-        search = trials(records, workload, method)
-        split = variance_split(_finite(runs), init, order, noise, _finite(search[search["failure"] == "none"]))
-        told = ", ".join(f"{name} {math.sqrt(part.variance.estimate):.2g}" for name, part in split.items())
-        yield Audit("Spread", "fine", f"{workload}, {method}: standard deviations of L_val in nats: {told}")
+        number, confirmations = confirmed(records, workload, method, records.budgets[-1])
+        sources = runs[(runs["method"] == method) & (runs["trial"] == number)]
+        if len(sources):
+            init, order, noise = (_sound_losses(sources[sources["varied"] == varied]) for varied in VARIED)
+            tried = _sound_losses(trials(records, workload, method))
+            split = variance_split(_sound_losses(confirmations), init, order, noise, tried)
+            told = ", ".join(f"{name} {_deviation(part.variance)}" for name, part in split.items())
+            text = f"{workload}, {method}: standard deviations of L_val in nats, without failed runs: {told}"
+            yield Audit("Spread", "fine", text)
 
 
-def _finite(runs: pd.DataFrame) -> list[float]:
-    values = column(runs[runs["outcome"] == "done"], "final/val_nelbo").to_numpy()
-    return [float(value) for value in values[np.isfinite(values)]]
+def _sound_losses(runs: pd.DataFrame) -> list[float]:
+    """L_val of the runs that neither diverged nor collapsed."""
+    return column(sound(runs), "final/val_nelbo").tolist()
 
 
-def levels(found: Sequence[Audit]) -> dict[Level, int]:
-    """How many audits there are of each level."""
-    return {level: sum(audit.level == level for audit in found) for level in ("fine", "note", "warning")}
+def _deviation(variance: Interval) -> str:
+    """The standard deviation, ``0.32 [0.22, 0.58]``; unknown where two runs are lacking."""
+    if math.isnan(variance.estimate):
+        return "unknown"
+    centre = f"{math.sqrt(variance.estimate):.2g}"
+    ends = f" [{math.sqrt(variance.low):.2g}, {math.sqrt(variance.high):.2g}]"
+    return centre if math.isnan(variance.low) else centre + ends

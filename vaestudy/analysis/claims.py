@@ -10,12 +10,14 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from vaestudy.analysis.audits import independent
 from vaestudy.analysis.compare import Comparison, Row, by_seed, confirmed, trials
 from vaestudy.analysis.factorial import Factorial
 from vaestudy.analysis.frames import Records, column
 from vaestudy.analysis.outcomes import sensitivity
 from vaestudy.analysis.statistics import (
     Interval,
+    independent_difference,
     paired_difference,
     probability_of_improvement,
     rate_difference,
@@ -30,6 +32,13 @@ RMSPROP = ("rmsprop", "torch.RMSprop")
 VARIATIONAL = ("ivon",)
 NEVER = 1e300
 """A time that was never reached, larger than any; infinities cannot be subtracted."""
+STAGE_P = "the search trials are not independent (stage P)"
+
+REMEDIES = {
+    "annealing": "KL annealing prevents collapse",
+    "free bits": "Free bits prevent collapse",
+    "two-stage": "Two-stage training prevents collapse",
+}
 
 
 @dataclass(frozen=True)
@@ -53,11 +62,10 @@ class Evidence:
         self.workload = workload
         self._reaches = {reach.method: reach for reach in reaches if reach.workload == workload}
         budget = records.budgets[-1]
-        rows = [row for row in comparison.rows if (row.workload, row.budget) == (workload, budget)]
-        self._rows = sorted(rows, key=lambda row: (row.nll.n < 2, row.nll.estimate))
+        self._rows = [row for row in comparison.rows if (row.workload, row.budget) == (workload, budget)]
 
     def best(self, family: Sequence[str]) -> Row | None:
-        """The family's method with the lowest mean test NLL."""
+        """The family's method with the lowest mean test NLL; rows stand best first."""
         found = [row for row in self._rows if self.records.study["methods"][row.method]["optimizer"] in family]
         return found[0] if found and found[0].nll.n else None
 
@@ -70,6 +78,11 @@ class Evidence:
 
     def _speeds(self, method: str) -> list[float]:
         return [-min(time, NEVER) for time in self._reaches[method].times.values()]
+
+    @property
+    def independent(self) -> bool:
+        """Whether rates and shares of the search trials are those of the declared spaces: stage T."""
+        return independent(self.records)
 
     def search(self, methods: Sequence[str]) -> pd.DataFrame:
         """The ended search trials of these methods."""
@@ -120,17 +133,14 @@ def _speed(data: Evidence) -> Iterator[Claim]:
 def _rate_sensitivity(data: Evidence) -> Claim:
     statement = "SGD is more sensitive to its learning rate than Adam's kind"
     sgd, adam = data.best(SGD), data.best(ADAM)
-    regions = [sensitivity(data.records, data.workload, row.method).region for row in (sgd, adam) if row]
-    if len(regions) < 2 or regions[0] is None or regions[1] is None or sgd is None or adam is None:
-        return _untested(statement, "it needs both families with log-uniform learning rates")
-    ours, theirs = (region.decades for region in regions if region is not None)
-    text = f"decades of good rates: {sgd.method} {_spread(ours)}, {adam.method} {_spread(theirs)}"
-    verdict: Verdict = "not settled"
-    if ours.high < theirs.low:
-        verdict = "supported"
-    elif ours.low > theirs.high:
-        verdict = "contradicted"
-    return Claim(statement, verdict, text)
+    if sgd is None or adam is None or not data.independent:
+        return _untested(statement, STAGE_P if sgd and adam else "it needs both families")
+    ours, theirs = (sensitivity(data.records, data.workload, row.method).region for row in (sgd, adam))
+    if ours is None or theirs is None:
+        return _untested(statement, "it needs log-uniform learning rates of both")
+    text = f"decades of good rates: {sgd.method} {_spread(ours.decades)}, {adam.method} {_spread(theirs.decades)}"
+    narrower = independent_difference(ours.decades, theirs.decades)
+    return Claim(statement, _against(narrower, 0.0, below=True), f"{text}; difference {_spread(narrower)}")
 
 
 def _worse_optimum(data: Evidence) -> Claim:
@@ -148,8 +158,8 @@ def _worse_optimum(data: Evidence) -> Claim:
 def _fragile(data: Evidence) -> Claim:
     statement = "RMSprop is numerically fragile: more of its trials diverge than of Adam's kind"
     rmsprop, adam = data.best(RMSPROP), data.best(ADAM)
-    if rmsprop is None or adam is None:
-        return _untested(statement, "it needs both methods")
+    if rmsprop is None or adam is None or not data.independent:
+        return _untested(statement, STAGE_P if rmsprop and adam else "it needs both families")
     found = [data.search([row.method])["failure"] == "diverged" for row in (rmsprop, adam)]
     more = rate_difference(int(found[0].sum()), len(found[0]), int(found[1].sum()), len(found[1]))
     text = f"diverged trials, {rmsprop.method} less {adam.method}: {_spread(more, percent=True)}"
@@ -159,15 +169,15 @@ def _fragile(data: Evidence) -> Claim:
 def _non_stationary(data: Evidence) -> Claim:
     statement = "RMSprop suits non-stationary problems: it gains on Adam's kind where beta is annealed"
     rmsprop, adam = data.best(RMSPROP), data.best(ADAM)
-    if rmsprop is None or adam is None:
-        return _untested(statement, "it needs both methods")
+    if rmsprop is None or adam is None or not data.independent:
+        return _untested(statement, STAGE_P if rmsprop and adam else "it needs both families")
     chances = []
     for annealed in (True, False):
         ours, theirs = (_utility(data, row.method, annealed) for row in (rmsprop, adam))
         chances.append(probability_of_improvement([ours], [theirs]))
     if any(math.isnan(chance.low) for chance in chances):
         return _untested(statement, "it needs 5 trials of each with annealing and 5 without")
-    gain = _independent_difference(*chances)
+    gain = independent_difference(*chances)
     text = f"P(a trial of {rmsprop.method} beats one of {adam.method}), annealed less not: {_spread(gain)}"
     return Claim(statement, _against(gain, 0.0), text)
 
@@ -178,41 +188,40 @@ def _utility(data: Evidence, method: str, annealed: bool) -> list[float]:
     return [-min(loss, NEVER) for loss in column(search, "final/val_nelbo").fillna(NEVER)]
 
 
-def _independent_difference(one: Interval, other: Interval) -> Interval:
-    """The difference of two independent estimates from their own intervals (Zou and Donner 2008)."""
-    difference = one.estimate - other.estimate
-    low = difference - math.hypot(one.estimate - one.low, other.high - other.estimate)
-    high = difference + math.hypot(one.high - one.estimate, other.estimate - other.low)
-    return Interval(difference, low, high, one.n + other.n)
-
-
 # --- variational inference over the weights ---------------------------------------------------------------------------
 
 
 def _weights(data: Evidence) -> Iterator[Claim]:
     ivon, adam = data.best(VARIATIONAL), data.best(ADAM)
-    cost, use = (
-        "Variational inference over the weights costs more time than Adam's kind",
-        "Its uncertainty is useful: averaging over weights improves the test NLL",
-    )
+    yield _cost_of_weights(data, ivon, adam)
+    yield _use_of_weights(data, ivon)
+
+
+def _cost_of_weights(data: Evidence, ivon: Row | None, adam: Row | None) -> Claim:
+    statement = "Variational inference over the weights costs more time than Adam's kind"
     if ivon is None or adam is None:
-        yield _untested(cost, "it needs both methods")
-        yield _untested(use, "it needs a method with a posterior over weights")
-        return
+        return _untested(statement, "it needs both families")
+    if data.records.study["resources"]["population"] > 1:
+        return _untested(statement, "seconds are compared only between runs that train alone (population 1)")
     slower = paired_difference(*(_log_seconds(data.confirmed(row.method)) for row in (ivon, adam)))
     ratio = Interval(math.exp(slower.estimate), math.exp(slower.low), math.exp(slower.high), slower.n)
     worse = paired_difference(ivon.scores, adam.scores)
     text = (
         f"{_spread(ratio)} times the seconds of {adam.method} a gradient evaluation; test NLL {_spread(worse)} nats "
-        f"at equal ones"
+        "at equal ones"
     )
-    yield Claim(cost, _against(ratio, 1.0), text)
-    averaged = by_seed(data.confirmed(ivon.method), "final/test_nll_weights")
-    if len(averaged) < 2:
-        yield _untested(use, "no confirmation run was judged over its weights")
-        return
+    return Claim(statement, _against(ratio, 1.0), text)
+
+
+def _use_of_weights(data: Evidence, ivon: Row | None) -> Claim:
+    statement = "Its uncertainty is useful: averaging over weights improves the test NLL"
+    averaged = by_seed(data.confirmed(ivon.method), "final/test_nll_weights") if ivon else {}
+    if ivon is None or not averaged:
+        return _untested(statement, "no confirmation run was judged over a posterior of its weights")
     gain = paired_difference(averaged, ivon.scores)
-    yield Claim(use, _against(gain, 0.0, below=True), f"test NLL, averaged less at the mean: {_spread(gain)} nats")
+    return Claim(
+        statement, _against(gain, 0.0, below=True), f"test NLL, averaged less at the mean: {_spread(gain)} nats"
+    )
 
 
 def _log_seconds(runs: pd.DataFrame) -> dict[int, float]:
@@ -227,15 +236,10 @@ def _log_seconds(runs: pd.DataFrame) -> dict[int, float]:
 def _remedies(data: Evidence) -> Iterator[Claim]:
     search = data.search(data.records.methods)
     collapsed = search["failure"] == "collapsed"
-    for remedy, words in (
-        ("annealing", "KL annealing"),
-        ("free bits", "Free bits"),
-        ("two-stage", "Two-stage training"),
-    ):
-        statement = f"{words} prevent{'' if remedy == 'free bits' else 's'} collapse"
+    for remedy, statement in REMEDIES.items():
         on = _remedy_on(search, remedy)
-        if not on.any() or on.all():
-            yield _untested(statement, "no search trials with and without it")
+        if not on.any() or on.all() or not data.independent:
+            yield _untested(statement, STAGE_P if not data.independent else "no search trials with and without it")
             continue
         less = rate_difference(int(collapsed[on].sum()), int(on.sum()), int(collapsed[~on].sum()), int((~on).sum()))
         text = f"collapsed trials over all methods, with it less without: {_spread(less, percent=True)}"
@@ -287,6 +291,8 @@ def _spread(found: Interval, percent: bool = False) -> str:
     """``0.32 [0.26, 0.38]``, or in percent points."""
     scale, unit, digits = (100, " points", 0) if percent else (1, "", 2)
     centre = f"{scale * found.estimate:.{digits}f}"
+    if math.isnan(found.estimate):
+        return f"unknown (n = {found.n})"
     if math.isnan(found.low):
-        return f"{centre}{unit} (no interval at {found.n} values)"
+        return f"{centre}{unit} (no interval at n = {found.n})"
     return f"{centre} [{scale * found.low:.{digits}f}, {scale * found.high:.{digits}f}]{unit}"

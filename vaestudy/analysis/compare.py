@@ -117,9 +117,9 @@ def budget_words(budget: int) -> str:
 def confirmed(records: Records, workload: str, method: str, budget: int) -> tuple[int | None, pd.DataFrame]:
     """The winner's number at a budget, and its confirmation runs that ended otherwise than by infrastructure."""
     search = trials(records, workload, method)
-    chosen = winner(_by(search[search["outcome"] == "done"], "trial", "final/val_nelbo"), budget)
+    chosen = winner(by_trial(search, "final/val_nelbo"), budget)
     runs = _of(records, workload, method, "confirm")
-    return chosen, runs[(runs["trial"] == chosen) & runs["outcome"].isin(["done", "diverged"])]
+    return chosen, ended(runs[runs["trial"] == chosen])
 
 
 def trials(records: Records, workload: str, method: str) -> pd.DataFrame:
@@ -127,9 +127,19 @@ def trials(records: Records, workload: str, method: str) -> pd.DataFrame:
     return _of(records, workload, method, "search")
 
 
+def ended(runs: pd.DataFrame) -> pd.DataFrame:
+    """The runs that ended otherwise than by infrastructure."""
+    return runs[runs["outcome"].isin(["done", "pruned", "diverged"])]
+
+
 def sound(runs: pd.DataFrame) -> pd.DataFrame:
     """The runs that neither diverged nor collapsed."""
     return runs[(runs["outcome"] == "done") & (runs["failure"] == "none")]
+
+
+def by_trial(search: pd.DataFrame, metric: str) -> dict[int, float]:
+    """A metric of the trials that reached the cap, by their numbers; nothing where it was never measured."""
+    return _by(search[search["outcome"] == "done"], "trial", metric)
 
 
 def by_seed(runs: pd.DataFrame, metric: str) -> dict[int, float]:
@@ -166,7 +176,7 @@ def _row(records: Records, workload: str, budget: int, method: str, baseline: st
         nll=mean_interval(list(scores.values())),
         nelbo=mean_interval(list(nelbos.values())),
         confirm_failures=_failures(runs),
-        search_failures=_failures(search[search["outcome"].isin(["done", "pruned", "diverged"])]),
+        search_failures=_failures(ended(search)),
         difference=None if own else paired_difference(scores, theirs),
         detectable=math.nan if own else detectable_difference(scores, theirs),
         grad_evals=(_spent(search), _spent(runs)),

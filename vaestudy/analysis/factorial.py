@@ -60,25 +60,23 @@ class Factorial:
 
 def factorial(records: Records, comparison: Comparison) -> Factorial | None:
     """The factorial that a study's methods make, None where they make none."""
-    factors = {
-        method: (records.study["methods"][method]["optimizer"], remedy(records, method)) for method in records.methods
-    }
-    if None in [name for _, name in factors.values()]:
-        return None
-    optimizers, remedies = ({pair[index] for pair in factors.values()} for index in (0, 1))
-    whole = len(set(factors.values())) == len(factors) == len(optimizers) * len(remedies)
-    if not whole or len(optimizers) < 2 or len(remedies) < 2 or PLAIN not in remedies:
+    found = {method: remedy(records, method) for method in records.methods}
+    fixed = {method: name for method, name in found.items() if name is not None}
+    factors = {method: (records.study["methods"][method]["optimizer"], name) for method, name in fixed.items()}
+    if len(factors) < len(found) or not _is_crossed(set(factors.values()), len(factors)):
         return None
     rows = [row for row in comparison.rows if row.budget == records.budgets[-1]]
-    ordered = sorted(rows, key=lambda row: records.methods.index(row.method))
-    cells = {(row.workload, *_pair(factors[row.method])): row for row in ordered}
-    effects = tuple(_effects(cells))
-    return Factorial(cells, effects, tuple(_interactions(cells)))
+    workloads = list(records.study["workloads"])
+    rows.sort(key=lambda row: (workloads.index(row.workload), records.methods.index(row.method)))
+    cells = {(row.workload, *factors[row.method]): row for row in rows}
+    return Factorial(cells, tuple(_effects(cells)), tuple(_interactions(cells)))
 
 
-def _pair(factors: tuple[str, str | None]) -> tuple[str, str]:
-    assert factors[1] is not None
-    return factors[0], factors[1]
+def _is_crossed(pairs: set[tuple[str, str]], methods: int) -> bool:
+    """Whether every optimizer meets every remedy, and none, in a method of its own; two of each at least."""
+    optimizers, remedies = {optimizer for optimizer, _ in pairs}, {name for _, name in pairs}
+    whole = len(pairs) == methods == len(optimizers) * len(remedies)
+    return whole and len(optimizers) > 1 and len(remedies) > 1 and PLAIN in remedies
 
 
 def remedy(records: Records, method: str) -> str | None:

@@ -18,8 +18,9 @@ from vaestudy.analysis.compare import FAILURES, Comparison, Row, budget_words, b
 from vaestudy.analysis.curves import curves, seed_curves
 from vaestudy.analysis.drawing import legend, look, plain, sheet
 from vaestudy.analysis.frames import Records, column
-from vaestudy.analysis.outcomes import capped_losses, trivial_of
+from vaestudy.analysis.outcomes import capped_losses
 from vaestudy.analysis.statistics import Interval, expected_best_band, probability_best
+from vaestudy.analysis.targets import trivial_of
 
 TRIVIAL = "best constant decoder"
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from vaestudy.analysis.compare import confirmed, trials
+from vaestudy.analysis.compare import confirmed, ended, trials
 from vaestudy.analysis.frames import Records, column
+from vaestudy.analysis.spaces import space
 from vaestudy.analysis.statistics import (
     GoodRegion,
     Interval,
@@ -20,10 +21,9 @@ from vaestudy.analysis.statistics import (
     SurvivalCurve,
     good_region,
     hypervolume_interval,
-    kaplan_meier,
     rate_interval,
 )
-from vaestudy.analysis.targets import first_below, last_cost
+from vaestudy.analysis.targets import time_to, trivial_of
 
 MARGIN_NATS = 1.0
 """A run has left the plateau when it is this much better than the constant decoder (protocol, rule 7)."""
@@ -49,7 +49,7 @@ class Front:
     Attributes:
         points: (rate, distortion) of every trial that reached the cap.
         hypervolume: what the confirmed winner dominates on its way, seed by seed, up to the reference; nats squared.
-        reference: the rate of the highest point of all methods, and the constant decoder's distortion.
+        reference: the constant decoder's distortion, and the highest rate at which a run of any method is below it.
     """
 
     workload: str
@@ -61,7 +61,7 @@ class Front:
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """How wide the region of good learning rates is; None where the rate is not searched on a log scale."""
+    """How wide the region of good learning rates is; None where not every trial's rate is drawn on a log scale."""
 
     workload: str
     method: str
@@ -70,41 +70,34 @@ class Sensitivity:
     losses: tuple[float, ...]
 
 
-def trivial_of(records: Records, workload: str) -> float:
-    """L_trivial of a workload's validation images; NaN before the first run has ended."""
-    runs = records.runs[records.runs["workload"] == workload]
-    return float(column(runs, "final/l_trivial").mean())
-
-
 def capped_losses(records: Records, workload: str) -> dict[str, list[float]]:
     """L_val of every ended trial by method, in the order of the trials; one that failed or was stopped counts as the
     trivial model, free for all. Methods without an ended trial are left out."""
     trivial = trivial_of(records, workload)
     found: dict[str, list[float]] = {}
     for method in records.methods:
-        search = trials(records, workload, method)
-        ended = search[search["outcome"].isin(["done", "pruned", "diverged"])]
-        values = column(ended, "final/val_nelbo").where(ended["outcome"] == "done").fillna(trivial)
+        search = ended(trials(records, workload, method))
+        sound = (search["outcome"] == "done") & (search["failure"] == "none")
+        values = column(search, "final/val_nelbo").where(sound).fillna(trivial)
         found[method] = [float(value) for value in values.clip(upper=trivial)]
     return {method: losses for method, losses in found.items() if losses} if math.isfinite(trivial) else {}
 
 
 def escape(records: Records, workload: str, method: str) -> Escape:
-    """How soon a method's search trials leave the plateau, censored where they stopped on it."""
-    level = trivial_of(records, workload) - MARGIN_NATS
-    curves = [records.curve(uid) for uid in trials(records, workload, method)["uid"]]
-    times = [first_below(curve, level) for curve in curves]
-    seen = [math.isfinite(time) for time in times]
-    watched = [time if math.isfinite(time) else last_cost(curve) for time, curve in zip(times, curves, strict=True)]
-    return Escape(workload, method, kaplan_meier(watched, seen), rate_interval(sum(seen), len(seen)))
+    """How soon a method's ended search trials leave the plateau, censored where they stopped on it."""
+    search = ended(trials(records, workload, method))
+    times, curve = time_to(records, search, trivial_of(records, workload) - MARGIN_NATS)
+    return Escape(workload, method, curve, rate_interval(sum(map(math.isfinite, times)), len(times)))
 
 
 def fronts(records: Records, workload: str) -> list[Front]:
     """Every method's rates and distortions on a workload."""
     points = {method: _points(trials(records, workload, method)) for method in records.methods}
     paths = {method: _paths(records, workload, method) for method in records.methods}
-    rates = [rate for found in paths.values() for path in found.values() for rate, _ in path]
-    reference = (max(rates, default=math.nan), trivial_of(records, workload))
+    trivial = trivial_of(records, workload)
+    passed = [point for found in paths.values() for path in found.values() for point in path]
+    rates = [rate for rate, distortion in passed if distortion < trivial]
+    reference = (max(rates, default=math.nan), trivial)
     return [
         Front(workload, method, points[method], _volume(paths[method], reference), reference)
         for method in records.methods
@@ -138,10 +131,9 @@ def _volume(paths: Mapping[int, list[Point]], reference: Point) -> Interval:
 
 def sensitivity(records: Records, workload: str, method: str) -> Sensitivity:
     """The width of a method's good learning-rate region, from its independent search trials."""
-    search = trials(records, workload, method)
-    search = search[search["outcome"].isin(["done", "pruned", "diverged"])]
+    search = ended(trials(records, workload, method))
     lrs = tuple(column(search, "setting.lr"))
     losses = tuple(column(search, "final/val_nelbo").where(search["outcome"] == "done", math.inf).fillna(math.inf))
-    bounds = (records.study["methods"][method]["search"].get("lr") or {}).get("log")
-    region = good_region(lrs, losses, TOLERANCE_NATS, *bounds) if bounds and lrs else None
+    ranges = [d for d in space(records, method) if d.key == "lr" and d.kind == "log" and not d.conditions]
+    region = good_region(lrs, losses, TOLERANCE_NATS, ranges[0].low, ranges[0].high) if ranges and lrs else None
     return Sensitivity(workload, method, region, lrs, losses)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -20,17 +22,22 @@ class Dimension:
 
     Attributes:
         key: as in the study file, e.g. ``one_minus_beta1`` or ``train.beta.over``.
-        column: of the runs frame that holds its value, e.g. ``setting.beta1``.
         low, high: of a range, in the file's own terms.
         choices: of a choice, empty for a range.
+        conditions: the key is searched only where each of these other dimensions has one of the values beside it.
     """
 
     key: str
-    column: str
     kind: Literal["log", "uniform", "int", "choice"]
     low: float
     high: float
     choices: tuple[Any, ...]
+    conditions: tuple[tuple[Dimension, tuple[Any, ...]], ...]
+
+    @property
+    def column(self) -> str:
+        """The column of the runs frame that holds its value, e.g. ``setting.beta1``."""
+        return f"setting.{short(self.key)}"
 
     @property
     def decades(self) -> float:
@@ -40,38 +47,67 @@ class Dimension:
     def values(self, runs: pd.DataFrame) -> pd.Series[Any]:
         """The runs' values in the file's own terms; NaN where the key's condition did not hold.
 
-        A stage whose share was drawn as 0 is left out of a run's settings; here it is 0 again.
+        A run whose condition did not hold has a value too, the published default: nobody searched it. A stage whose
+        share was drawn as 0 is left out of a run's settings; here it is 0 again.
         """
         found = runs[self.column] if self.column in runs else pd.Series(np.nan, index=runs.index)
         if 0.0 in self.choices and self.column.endswith(".share"):
             found = found.fillna(0.0)
-        return 1 - found if self.key.startswith(COMPLEMENT) else found
+        found = 1 - found if self.key.startswith(COMPLEMENT) else found
+        for other, wanted in self.conditions:
+            found = found.where(other.values(runs).map(partial(_is_one_of, wanted)).astype(bool))
+        return found
 
     def unit(self, runs: pd.DataFrame) -> npt.NDArray[np.float64]:
         """Where in [0, 1] the runs' values lie, ``[n]``; NaN where the key's condition did not hold."""
         values = self.values(runs)
         if self.kind == "choice":
-            places = {str(choice): index for index, choice in enumerate(self.choices)}
-            return values.map(lambda value: places.get(str(value), np.nan)).to_numpy(float) / max(len(places) - 1, 1)
+            return values.map(self._place).to_numpy(float) / max(len(self.choices) - 1, 1)
         x, low, high = values.to_numpy(float), self.low, self.high
         if self.kind == "log":
             x, low, high = np.log(np.maximum(x, np.finfo(float).tiny)), np.log(low), np.log(high)
         return np.clip((x - low) / (high - low), 0.0, 1.0)
 
+    def _place(self, value: Any) -> float:
+        """The number of a choice, in the order of the file."""
+        return next((index for index, choice in enumerate(self.choices) if _same(value, choice)), np.nan)
+
+
+def _is_one_of(wanted: tuple[Any, ...], value: Any) -> bool:
+    return any(_same(value, one) for one in wanted)
+
+
+def _same(stored: Any, declared: Any) -> bool:
+    """Whether a stored value is the declared one: a column may hold its numbers as floats, or all of it as text."""
+    if isinstance(stored, str):
+        return stored == str(declared)
+    if pd.isna(stored):
+        return False
+    return bool(stored == declared) and isinstance(stored, (bool, np.bool_)) == isinstance(declared, bool)
+
 
 def space(records: Records, method: str) -> list[Dimension]:
     """The dimensions of a method's declared space, by key; the shared ones included."""
-    found = {**records.study["methods"][method]["search"], **records.study["shared_search"]}
-    return [_dimension(key, entry) for key, entry in sorted(found.items())]
+    entries = {**records.study["methods"][method]["search"], **records.study["shared_search"]}
+    return [_dimension(key, entries) for key in sorted(entries)]
 
 
-def _dimension(key: str, entry: dict[str, Any]) -> Dimension:
-    column = "setting." + key.removeprefix("train.").removeprefix(COMPLEMENT).replace("decoder.lr", "decoder_lr")
+def _dimension(key: str, entries: Mapping[str, Mapping[str, Any]]) -> Dimension:
+    entry = entries[key]
+    conditions = tuple(
+        (_dimension(other, entries), tuple(wanted) if isinstance(wanted, list) else (wanted,))
+        for other, wanted in (entry.get("when") or {}).items()
+    )
     for kind in ("log", "uniform", "int"):
         if entry.get(kind):
             low, high = entry[kind]
-            return Dimension(key, column, kind, low, high, ())
-    return Dimension(key, column, "choice", 0.0, 1.0, tuple(entry["choice"]))
+            return Dimension(key, kind, low, high, (), conditions)
+    return Dimension(key, "choice", 0.0, 1.0, tuple(entry["choice"]), conditions)
+
+
+def short(key: str) -> str:
+    """The name under which a run's settings hold a fixed or searched key: ``beta.over`` for ``train.beta.over``."""
+    return key.removeprefix("train.").removeprefix(COMPLEMENT).replace("decoder.lr_ratio", "decoder_lr_ratio")
 
 
 def unit_cube(records: Records, method: str, runs: pd.DataFrame) -> npt.NDArray[np.float64]:

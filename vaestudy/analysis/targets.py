@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
-from vaestudy.analysis.compare import confirmed, trials
+from vaestudy.analysis.compare import by_trial, confirmed, ended, trials
 from vaestudy.analysis.frames import Records, column
 from vaestudy.analysis.statistics import SurvivalCurve, best_winner, kaplan_meier, median_of_min
+from vaestudy.records import trial_name
 
 BEST = "final/best_val_nelbo"
 GROUP = 5
-"""Trials of one tuning in the AlgoPerf score: its median is over tunings, its minimum within one."""
+"""Trials of one tuning in AlgoPerf's score: the median over tunings of the fastest trial of each."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,8 @@ class Reach:
     Attributes:
         times: gradient evaluations by seed; infinite where the cap came first.
         curve: Kaplan-Meier over the seeds, censored at the cap; None without a seed.
-        algoperf: the median over groups of five search trials of their shortest time; infinite where most miss.
+        algoperf: the median over groups of five search trials of their shortest time; infinite where most miss, NaN
+            with fewer than five.
     """
 
     workload: str
@@ -60,76 +62,94 @@ def target(records: Records, workload: str) -> Target:
     """The target of a workload: declared, or the median of the best L_val of the reference method's reruns."""
     section = records.study.get("target")
     if section is None:
-        return Target(workload, math.nan, "", "the study file declares no target")
+        return _none(workload, "the study file declares no target")
     if workload in section["nats"]:
         return _judged(records, Target(workload, float(section["nats"][workload]), "declared in the study file", ""))
+    runs = records.runs[(records.runs["workload"] == workload) & (records.runs["stage"] == "target")]
     chosen = _reference(records, workload)
-    runs = _of(records, workload, "target")
     if chosen is None or not len(runs):
-        return Target(workload, math.nan, "", "the stage target has not run")
+        return _none(workload, "the stage target has not run")
     method, trial = chosen
     reruns = column(runs[(runs["method"] == method) & (runs["trial"] == trial)], BEST).dropna()
     if not len(reruns):
-        return Target(workload, math.nan, "", "no rerun of the reference method has ended")
-    origin = f"median of the best of {len(reruns)} reruns of {method} #{trial:03d}"
+        return _none(workload, "no rerun of the reference method has ended")
+    origin = f"median of the best of {len(reruns)} reruns of {method} {trial_name(trial)}"
     return _judged(records, Target(workload, float(reruns.median()), origin, ""))
 
 
+def _none(workload: str, why: str) -> Target:
+    return Target(workload, math.nan, "", why)
+
+
 def _reference(records: Records, workload: str) -> tuple[str, int] | None:
+    """The method and the number of the best trial of all reference methods."""
     section = records.study["target"]
-    scores = {}
-    for method in section["methods"] or records.methods:
-        done = trials(records, workload, method)
-        done = done[done["outcome"] == "done"]
-        scores[method] = dict(zip(done["trial"].astype(int), done["final/val_nelbo"].astype(float), strict=True))
+    scores = {
+        method: by_trial(trials(records, workload, method), "final/val_nelbo")
+        for method in section["methods"] or records.methods
+    }
     return best_winner(scores, section["trials"] or records.study["search"]["trials"])
 
 
 def _judged(records: Records, found: Target) -> Target:
-    """A target is invalid unless it lies below the middle between the trivial model and the best run."""
-    runs = records.runs[records.runs["workload"] == found.workload]
-    trivial, best = float(column(runs, "final/l_trivial").mean()), float(column(runs, BEST).min())
+    """The target, with its problem unless it lies below the middle between the trivial model and the best run."""
+    trivial = trivial_of(records, found.workload)
+    best = float(column(records.runs[records.runs["workload"] == found.workload], BEST).min())
     middle = trivial - (trivial - best) / 2
     if found.nats < middle:
         return found
+    if math.isnan(middle):
+        return replace(found, problem="no run has ended that it could be judged by")
     problem = f"{found.nats:.2f} nats is not below {middle:.2f}, halfway from the constant decoder to the best run"
-    return Target(found.workload, found.nats, found.origin, problem)
+    return replace(found, problem=problem)
 
 
-def reach(records: Records, goal: Target, method: str) -> Reach:
-    """How soon a method reaches a usable target: its winner at the largest budget, seed by seed."""
-    runs = confirmed(records, goal.workload, method, records.budgets[-1])[1]
-    curves = records.curves_by_seed(runs)
-    found = {seed: first_below(curve, goal.nats) for seed, curve in curves.items()}
-    observed = [math.isfinite(time) for time in found.values()]
-    watched = [time if math.isfinite(time) else last_cost(curves[seed]) for seed, time in found.items()]
-    curve = kaplan_meier(watched, observed) if watched else None
-    return Reach(goal.workload, method, found, curve, _algoperf(records, goal, method))
-
-
-def _algoperf(records: Records, goal: Target, method: str) -> float:
-    search = trials(records, goal.workload, method)
-    times = [first_below(records.curve(uid), goal.nats) for uid in search["uid"]]
-    groups = [times[start : start + GROUP] for start in range(0, len(times) - GROUP + 1, GROUP)]
-    return median_of_min(groups) if groups else math.nan
-
-
-def first_below(curve: pd.DataFrame, nats: float) -> float:
-    """The gradient evaluations at the first evaluation at or below ``nats``; infinite where there is none."""
-    below = np.flatnonzero(curve["val/nelbo"].to_numpy() <= nats)
-    return float(curve["cost/grad_evals"].to_numpy()[below[0]]) if len(below) else math.inf
-
-
-def last_cost(curve: pd.DataFrame) -> float:
-    """The gradient evaluations of a whole run; 0 for one that measured nothing."""
-    return float(curve["cost/grad_evals"].iloc[-1]) if len(curve) else 0.0
-
-
-def _of(records: Records, workload: str, stage: str) -> pd.DataFrame:
-    runs = records.runs
-    return runs[(runs["workload"] == workload) & (runs["stage"] == stage)]
+def trivial_of(records: Records, workload: str) -> float:
+    """L_trivial of a workload's validation examples; NaN before the first run has ended."""
+    runs = records.runs[records.runs["workload"] == workload]
+    return float(column(runs, "final/l_trivial").mean())
 
 
 def reaches(records: Records, goals: Iterable[Target]) -> list[Reach]:
     """How soon every method reaches every usable target."""
     return [reach(records, goal, method) for goal in goals if goal.usable for method in records.methods]
+
+
+def reach(records: Records, goal: Target, method: str) -> Reach:
+    """How soon a method reaches a usable target: its winner at the largest budget, seed by seed."""
+    runs = confirmed(records, goal.workload, method, records.budgets[-1])[1]
+    times, curve = time_to(records, runs, goal.nats)
+    by_seed = dict(zip(runs["seed"].astype(int), times, strict=True))
+    return Reach(goal.workload, method, by_seed, curve if times else None, _algoperf(records, goal, method))
+
+
+def _algoperf(records: Records, goal: Target, method: str) -> float:
+    search = ended(trials(records, goal.workload, method))
+    times = [_first_below(records.curve(uid), goal.nats) for uid in search["uid"]]
+    return median_of_min([times[start : start + GROUP] for start in range(0, len(times) - GROUP + 1, GROUP)])
+
+
+def time_to(records: Records, runs: pd.DataFrame, nats: float) -> tuple[list[float], SurvivalCurve]:
+    """How many gradient evaluations each of a cell's runs takes until its L_val is at or below ``nats``.
+
+    Returns:
+        The times, infinite where a run never gets there, and their Kaplan-Meier curve. A run that stopped above
+        ``nats`` is censored where it stopped, but at the end of the longest run if it diverged: it would not have got
+        there later either, and a curve that lost it early would look the faster for it.
+    """
+    curves = [records.curve(uid) for uid in runs["uid"]]
+    times, ends = [_first_below(curve, nats) for curve in curves], [_last_cost(curve) for curve in curves]
+    cap = max(ends, default=0.0)
+    watched = [cap if outcome == "diverged" else end for end, outcome in zip(ends, runs["outcome"], strict=True)]
+    seen = [min(time, end) for time, end in zip(times, watched, strict=True)]
+    return times, kaplan_meier(seen, [math.isfinite(time) for time in times])
+
+
+def _first_below(curve: pd.DataFrame, nats: float) -> float:
+    below = np.flatnonzero(curve["val/nelbo"].to_numpy() <= nats)
+    return float(curve["cost/grad_evals"].to_numpy()[below[0]]) if len(below) else math.inf
+
+
+def _last_cost(curve: pd.DataFrame) -> float:
+    """The gradient evaluations of a whole run; 0 for one that measured nothing."""
+    return float(curve["cost/grad_evals"].iloc[-1]) if len(curve) else 0.0

@@ -13,8 +13,10 @@ from scipy import stats
 from vaestudy.analysis.statistics import (
     Interval,
     expected_best_band,
+    independent_difference,
     interquartile_mean,
     kaplan_meier,
+    mean_interval,
     optimality_gap,
     paired_difference,
     probability_best,
@@ -133,6 +135,31 @@ def coverage_of_paired_difference(seeds: int, studies: int) -> float:
     return covered(found, 0.2)
 
 
+def coverage_of_a_gain(runs: int, studies: int) -> float:
+    """Of one chance to beat a rival less another: as claims compare RMSprop with and without annealing."""
+    generator = np.random.default_rng(runs)
+
+    def chance(shift: float) -> Interval:
+        ours, theirs = generator.normal(shift, 1.0, runs).tolist(), generator.normal(0.0, 1.0, runs).tolist()
+        return probability_of_improvement([ours], [theirs])
+
+    found = (independent_difference(chance(1.0), chance(0.0)) for _ in range(studies))
+    return covered(found, float(stats.norm.cdf(1.0 / math.sqrt(2)) - 0.5))
+
+
+def coverage_of_a_difference_of_means(runs: int, studies: int) -> float:
+    """Of two means of unequal spread and size."""
+    generator = np.random.default_rng(runs)
+    found = (
+        independent_difference(
+            mean_interval(generator.normal(3.0, 1.0, runs).tolist()),
+            mean_interval(generator.normal(1.0, 3.0, 2 * runs).tolist()),
+        )
+        for _ in range(studies)
+    )
+    return covered(found, 2.0)
+
+
 def as_stated(coverage: float) -> bool:
     """95 +- 2, and half a point for the error of some 2,000 studies."""
     return 0.925 <= coverage <= 0.975
@@ -151,6 +178,15 @@ def test_ten_seeds_carry_a_probability_of_improvement(pairs: Sequence[tuple[str,
 
 def test_ten_seeds_carry_a_paired_difference() -> None:
     assert as_stated(coverage_of_paired_difference(seeds=10, studies=2000))
+
+
+def test_ten_runs_carry_the_difference_of_two_chances() -> None:
+    assert as_stated(coverage_of_a_gain(runs=10, studies=700))
+
+
+@pytest.mark.parametrize("runs", [5, 10])
+def test_five_and_ten_runs_carry_the_difference_of_two_independent_means(runs: int) -> None:
+    assert as_stated(coverage_of_a_difference_of_means(runs, studies=2000))
 
 
 def test_ten_runs_carry_a_median_time() -> None:

@@ -56,21 +56,31 @@ def rate_interval(count: int, n: int) -> Interval:
 def rate_difference(count: int, n: int, other_count: int, other_n: int) -> Interval:
     """The difference of two independent rates with Newcombe's hybrid score interval; unknown (NaN) where an n is 0.
 
-    Newcombe 1998, "Interval estimation for the difference between independent proportions", method 10: each rate's
-    Wilson interval, squared and added.
+    Newcombe 1998, "Interval estimation for the difference between independent proportions", method 10: the rates'
+    Wilson intervals, combined as in ``independent_difference``. Averaged over all pairs of rates it covers 95.3 to 95.4
+    of 100 studies of 10 to 50 runs each, at the worst pair 88 (tests/analysis/test_statistics.py).
     """
     if n == 0 or other_n == 0:
         return Interval(math.nan, math.nan, math.nan, n + other_n)
-    ours, theirs = (_wilson(k, total) for k, total in ((count, n), (other_count, other_n)))
-    difference = ours.estimate - theirs.estimate
-    low = difference - math.hypot(ours.estimate - ours.low, theirs.high - theirs.estimate)
-    high = difference + math.hypot(ours.high - ours.estimate, theirs.estimate - theirs.low)
-    return Interval(difference, low, high, n + other_n)
+    return independent_difference(_wilson(count, n), _wilson(other_count, other_n))
 
 
 def _wilson(count: int, n: int) -> Interval:
     found = stats.binomtest(count, n).proportion_ci(LEVEL, method="wilson")
     return Interval(count / n, float(found.low), float(found.high), n)
+
+
+def independent_difference(one: Interval, other: Interval) -> Interval:
+    """The difference of two independent estimates from their own intervals; unknown (NaN) where one of these is.
+
+    Each end lies as far from the difference as the root of the squared distances of the two ends that bring it there:
+    low = d - sqrt((one - one.low)^2 + (other.high - other)^2) (Zou and Donner 2008, "Construction of confidence limits
+    about effect measures", eq. 3). It asks for no symmetry of either interval.
+    """
+    difference = one.estimate - other.estimate
+    below = math.hypot(one.estimate - one.low, other.high - other.estimate)
+    above = math.hypot(one.high - one.estimate, other.estimate - other.low)
+    return Interval(difference, difference - below, difference + above, one.n + other.n)
 
 
 def paired_difference(ours: Mapping[int, float], theirs: Mapping[int, float]) -> Interval:

@@ -26,8 +26,8 @@ class Component:
 
     Attributes:
         variance: in nats^2; NaN where fewer than two scores tell it.
-        share: of the variance of the search trials (of the seeds, should theirs be larger). The shares of the three
-            streams need not add up to that of the seeds: the rest is their interaction.
+        share: of the sum of the seeds' and the hyperparameters' variance. The shares of the three streams need not
+            add up to that of the seeds: the rest is their interaction.
     """
 
     variance: Interval
@@ -44,35 +44,32 @@ def variance_split(
     """The variance of L_val by source: ``initialisation``, ``order``, ``noise``, ``seeds`` (all three, with their
     interaction) and ``hyperparameters``.
 
-    The variance of the hyperparameters is that of the search trials, each of which has its own seed, less that of the
-    seeds; it is never below 0.
+    All search trials train under one tuning seed, so their variance is that of the hyperparameters already: it holds
+    for this seed, as each stream's variance holds for the seed at which the other two streams stay.
 
     Args:
         baseline: scores of one setting under seeds that change all three streams, nats per example.
         only_init: scores of that setting where the initialisation alone changes.
         only_order: where the data order and binarisation alone change.
         only_noise: where the latent noise alone changes.
-        trials: losses of the search trials at the cap; those that diverged or collapsed are left out, for they are
-            counted, not averaged.
+        trials: losses of the search trials at the cap. Runs that diverged or collapsed are left out of all five: they
+            are counted, not averaged.
 
     Returns:
         The components. Intervals of the streams and of the seeds are chi-squared (exact for normal scores), that of
-        the hyperparameters combines the seeds' with Bonett's interval for the trials, whose losses need not be normal.
-        In simulation with 5 to 20 seeds and 20 to 100 trials it covered the truth in 94.4 to 96.7 of 100 cases, in
-        97.5 to 98.3 where the hyperparameters do nothing (its low end cannot miss there).
+        the hyperparameters is Bonett's, for the losses of trials need not be normal.
 
     Raises:
         ValueError: a score is not finite.
     """
-    seeds = variance_interval(baseline)
     variances = {
         "initialisation": variance_interval(only_init),
         "order": variance_interval(only_order),
         "noise": variance_interval(only_noise),
-        "seeds": seeds,
-        "hyperparameters": _excess(robust_variance_interval(trials), seeds),
+        "seeds": variance_interval(baseline),
+        "hyperparameters": robust_variance_interval(trials),
     }
-    total = seeds.estimate + variances["hyperparameters"].estimate
+    total = variances["seeds"].estimate + variances["hyperparameters"].estimate
     return {source: Component(found, _ratio(found.estimate, total)) for source, found in variances.items()}
 
 
@@ -118,18 +115,6 @@ def _kurtosis(x: npt.NDArray[np.float64]) -> float:
     n = len(x)
     centre = stats.trim_mean(x, 1 / (2 * math.sqrt(n - 4)))
     return float(n * ((x - centre) ** 4).sum() / ((x - x.mean()) ** 2).sum() ** 2)
-
-
-def _excess(whole: Interval, part: Interval) -> Interval:
-    """The difference of two independent variances, floored at 0, from their own intervals.
-
-    Zou and Donner 2008, "Construction of confidence limits about effect measures", eq. 3 (MOVER).
-    """
-    difference = whole.estimate - part.estimate
-    low = difference - math.hypot(whole.estimate - whole.low, part.high - part.estimate)
-    high = difference + math.hypot(whole.high - whole.estimate, part.estimate - part.low)
-    difference, low, high = np.maximum([difference, low, high], 0.0).tolist()
-    return Interval(difference, low, high, whole.n)
 
 
 def _ratio(part: float, total: float) -> float:
