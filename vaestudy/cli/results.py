@@ -86,10 +86,11 @@ def show_findings(output: Output, found: Findings) -> None:
     if settled:
         output.result("\nClaims that these data settle")
         output.table(["here", "statement", "evidence"], settled)
-    raised = [[audit.level, audit.text] for audit in found.audits if audit.level != "fine"]
+    marks = {"note": "·", "warning": "!"}
+    raised = [[marks[audit.level], audit.text] for audit in found.audits if audit.level in marks]
     if raised:
         output.result("\nAudits")
-        output.table(["level", "found"], raised)
+        output.table(["", "!: a result may be unfair; ·: to be known"], raised)
     output.note(
         f"\n{len(found.audits)} audits, {len(raised)} with something to say; all findings: vaestudy report --html"
     )
