@@ -21,7 +21,7 @@ from vaestudy.analysis.compare import FAILURES, Comparison, Row, compare
 from vaestudy.analysis.definitions import Definition, Difference
 from vaestudy.analysis.frames import Records
 from vaestudy.analysis.statistics import LEVEL, Interval, paired_difference
-from vaestudy.analysis.tables import DASH, estimate, rate
+from vaestudy.analysis.tables import DASH, estimate, paired, rate
 
 PAIRED, WELCH = "paired by seed", "Welch"
 HEADER = (
@@ -32,7 +32,7 @@ HEADER = (
     "test NLL ↓ [nats]",
     "seeds",
     *(f"{kind} [95 %]" for kind in FAILURES),
-    "ΔNLL to the first [nats]",
+    "ΔNLL to the first [nats] (detectable)",
     "interval",
 )
 
@@ -68,9 +68,14 @@ class Line:
             estimate(self.nll),
             f"{self.nll.n}/{self.seeds}",
             *(rate(self.failures[kind]) for kind in FAILURES),
-            "first" if self.difference is None else estimate(self.difference, signed=True),
+            self._difference(),
             self.test or DASH,
         )
+
+    def _difference(self) -> str:
+        if self.difference is None:
+            return "first"
+        return paired(self.difference) if self.test == PAIRED else estimate(self.difference, signed=True)
 
 
 @dataclass(frozen=True)

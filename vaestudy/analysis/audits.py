@@ -16,6 +16,7 @@ from vaestudy.analysis.frames import Records, column
 from vaestudy.analysis.spaces import Dimension, short, space, unit_cube
 from vaestudy.analysis.statistics import (
     Interval,
+    detectable,
     paired_difference,
     rate_difference,
     subbox_ranks,
@@ -239,7 +240,7 @@ def _contains(workload: str, whole: Row, part: Row) -> Iterator[Audit]:
         told = f"{whole.failed} of {whole.seeds} seeds instead of {part.failed} of {part.seeds}"
         yield Audit("Inclusion", "warning", f"{pair} and fails in {told}: under-tuned at this budget")
     worse = paired_difference(whole.scores, part.scores)
-    told = f"{worse.estimate:+.2f} [{worse.low:+.2f}, {worse.high:+.2f}] nats"
+    told = f"{worse.estimate:+.2f} [{worse.low:+.2f}, {worse.high:+.2f}] nats, detectable {detectable(worse):.2f}"
     if worse.low > 0:
         yield Audit("Inclusion", "warning", f"{pair} and is worse by {told}: under-tuned at this budget")
     elif worse.n > 1 and not fails.low > 0:

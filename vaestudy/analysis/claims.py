@@ -17,6 +17,7 @@ from vaestudy.analysis.frames import Records, column
 from vaestudy.analysis.outcomes import sensitivity
 from vaestudy.analysis.statistics import (
     Interval,
+    detectable,
     independent_difference,
     paired_difference,
     probability_of_improvement,
@@ -149,7 +150,7 @@ def _worse_optimum(data: Evidence) -> Claim:
     if sgd is None or adam is None:
         return _untested(statement, "it needs both families")
     worse = paired_difference(adam.scores, sgd.scores)
-    return Claim(statement, _against(worse, 0.0), f"test NLL, {adam.method} less {sgd.method}: {_spread(worse)} nats")
+    return Claim(statement, _against(worse, 0.0), f"test NLL, {adam.method} less {sgd.method}: {_paired(worse)}")
 
 
 # --- RMSprop ----------------------------------------------------------------------------------------------------------
@@ -207,7 +208,7 @@ def _cost_of_weights(data: Evidence, ivon: Row | None, adam: Row | None) -> Clai
     ratio = Interval(math.exp(slower.estimate), math.exp(slower.low), math.exp(slower.high), slower.n)
     worse = paired_difference(ivon.scores, adam.scores)
     text = (
-        f"{_spread(ratio)} times the seconds of {adam.method} a gradient evaluation; test NLL {_spread(worse)} nats "
+        f"{_spread(ratio)} times the seconds of {adam.method} a gradient evaluation; test NLL {_paired(worse)} "
         "at equal ones"
     )
     return Claim(statement, _against(ratio, 1.0), text)
@@ -219,9 +220,7 @@ def _use_of_weights(data: Evidence, ivon: Row | None) -> Claim:
     if ivon is None or not averaged:
         return _untested(statement, "no confirmation run was judged over a posterior of its weights")
     gain = paired_difference(averaged, ivon.scores)
-    return Claim(
-        statement, _against(gain, 0.0, below=True), f"test NLL, averaged less at the mean: {_spread(gain)} nats"
-    )
+    return Claim(statement, _against(gain, 0.0, below=True), f"test NLL, averaged less at the mean: {_paired(gain)}")
 
 
 def _log_seconds(runs: pd.DataFrame) -> dict[int, float]:
@@ -264,7 +263,7 @@ def _tuned_remedies(factors: Factorial | None, workload: str) -> Iterator[Claim]
         return
     for effect in factors.effects:
         if effect.workload == workload:
-            text = f"test NLL of {effect.optimizer} with it less without: {_spread(effect.difference)} nats"
+            text = f"test NLL of {effect.optimizer} with it less without: {_paired(effect.difference)}"
             statement = f"With {effect.remedy}, {effect.optimizer} is better still when tuned at equal cost"
             yield Claim(statement, _against(effect.difference, 0.0, below=True), text)
 
@@ -285,6 +284,12 @@ def _against(found: Interval, level: float, below: bool = False) -> Verdict:
     if found.high < level:
         return "supported" if below else "contradicted"
     return "not settled"
+
+
+def _paired(found: Interval) -> str:
+    """A paired difference, and the smallest that as many seeds would have seen."""
+    smallest = detectable(found)
+    return f"{_spread(found)} nats" + ("" if math.isnan(smallest) else f" (detectable: {smallest:.2f})")
 
 
 def _spread(found: Interval, percent: bool = False) -> str:

@@ -276,7 +276,7 @@ class Builder:
         if found is None:
             return Section("factorial", "Optimizer and remedy")
         effects = tuple(
-            (Cell(e.workload), Cell(e.optimizer), Cell(e.remedy), Cell(tables.estimate(e.difference, signed=True)))
+            (Cell(e.workload), Cell(e.optimizer), Cell(e.remedy), Cell(tables.paired(e.difference)))
             for e in found.effects
         )
         pairs = tuple(
@@ -284,13 +284,13 @@ class Builder:
                 Cell(one.workload),
                 Cell(one.remedy),
                 Cell(f"{one.optimizer} less {one.other}"),
-                Cell(tables.estimate(one.difference, signed=True)),
+                Cell(tables.paired(one.difference)),
             )
             for one in found.interactions
         )
         sheets = (
-            Sheet(("workload", "optimizer", "remedy", "test NLL with it less without ↓\n[nats]"), effects),
-            Sheet(("workload", "remedy", "optimizers", "interaction\n[nats]"), pairs),
+            Sheet(("workload", "optimizer", "remedy", "test NLL with it less without ↓\n[nats] (detectable)"), effects),
+            Sheet(("workload", "remedy", "optimizers", "interaction\n[nats] (detectable)"), pairs),
         )
         return Section("factorial", "Optimizer and remedy", FACTORIAL, sheets, self._figures("interaction"))
 

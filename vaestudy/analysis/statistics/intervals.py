@@ -93,12 +93,15 @@ def detectable_difference(ours: Mapping[int, float], theirs: Mapping[int, float]
 
     (t_0.975 + t_power) s / sqrt(S), two-sided at 5 %, where s is the spread of the S differences; NaN for S < 2.
     """
-    differences = _differences(ours, theirs)
-    n = len(differences)
-    if n < 2:
+    return detectable(paired_difference(ours, theirs), power)
+
+
+def detectable(found: Interval, power: float = 0.8) -> float:
+    """The smallest true mean that the values behind a Student's t interval would tell from 0 with the given power."""
+    if found.n < 2:
         return math.nan
-    spread = float(np.std(differences, ddof=1)) / math.sqrt(n)
-    return spread * float(stats.t.ppf((1 + LEVEL) / 2, n - 1) + stats.t.ppf(power, n - 1))
+    reach, more = (float(stats.t.ppf(share, found.n - 1)) for share in ((1 + LEVEL) / 2, power))
+    return found.half_width * (reach + more) / reach
 
 
 def _differences(ours: Mapping[int, float], theirs: Mapping[int, float]) -> list[float]:
