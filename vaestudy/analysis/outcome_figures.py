@@ -18,6 +18,9 @@ from vaestudy.analysis.frames import Records, column
 from vaestudy.analysis.outcomes import TOLERANCE_NATS, Front, Sensitivity
 from vaestudy.analysis.statistics import Interval, SurvivalCurve, pareto_front
 
+MOST_COLUMNS = 4
+"""Panels beside each other; more would be too small to read on a page."""
+
 OUTCOMES = {"none": ("o", "neither"), "collapsed": ("v", "collapsed"), "diverged": ("x", "diverged")}
 """By failure class the marker and the word of the phase diagram."""
 
@@ -104,18 +107,20 @@ def _profile(records: Records, found: Findings) -> Figure:
 
 def _phases(records: Records) -> Figure:
     """Every search trial by learning rate and length of the KL ramp; its marker says how it ended."""
-    workloads = list(records.study["workloads"])
-    figure = sheet(2.4 * max(len(records.methods), 2), 2.7 * len(workloads))
-    grid = figure.subplots(len(workloads), len(records.methods), squeeze=False, sharey=True)
-    for line, workload in zip(grid, workloads, strict=True):
-        for axes, method in zip(line, records.methods, strict=True):
-            _phase(axes, records, workload, method)
-            plain(axes, method)
-            axes.set_xlabel("learning rate")
-        line[0].set_ylabel(f"{workload}\nKL ramp [share of training]" if len(workloads) > 1 else "KL ramp [share]")
-    handles = {
-        name: handle for axes in grid.flat for handle, name in zip(*axes.get_legend_handles_labels(), strict=True)
-    }
+    cells = [(workload, method) for workload in records.study["workloads"] for method in records.methods]
+    columns = min(len(records.methods), MOST_COLUMNS)
+    lines = -(-len(cells) // columns)
+    figure = sheet(2.2 * max(columns, 3), 2.3 * lines + 0.4)
+    panels = list(figure.subplots(lines, columns, squeeze=False, sharey=True).flat)
+    for axes, (workload, method) in zip(panels, cells, strict=False):
+        _phase(axes, records, workload, method)
+        plain(axes, method if len(records.study["workloads"]) == 1 else f"{workload}: {method}")
+        axes.set_xlabel("learning rate")
+    for axes in panels[::columns]:
+        axes.set_ylabel("KL ramp [share]")
+    for axes in panels[len(cells) :]:
+        axes.set_visible(False)
+    handles = {name: handle for axes in panels for handle, name in zip(*axes.get_legend_handles_labels(), strict=True)}
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3, frameon=False)
     return figure
 
