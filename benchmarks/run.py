@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmarks import steps, study_overhead
+from benchmarks import report, steps, study_overhead
 from benchmarks.cases import DIGITS, HYPERPARAMETERS, MNIST
 from benchmarks.pythae_rival import install
 from vaestudy import data
@@ -23,6 +23,8 @@ RESULTS = Path(__file__).resolve().parent / "results"
 PACKAGES = ("torch", "ray", "optuna", "mlflow", "numpy")
 STEPS_LEGEND = "Trial-steps a second: medians. Ratios within a round: median (smallest–largest)."
 STUDY_LEGEND = "Lost: wall time - pure training / workers. Overhead: lost time over pure training / workers."
+REPORT_LEGEND = "From the command to its exit, Python's start and imports included."
+PARTS = ("steps", "study", "report")
 NO_MNIST = "MNIST is not in the folder that VAESTUDY_DATA names: its parts are skipped"
 
 
@@ -57,6 +59,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "",
             *study_overhead.table(timings),
         ]
+    if "report" in options.parts:
+        reports = report.measure()
+        document["report"] = [timing.dump() for timing in reports]
+        document["load"].append(load())
+        sections += ["", "## A report of 1,000 trials x 50 epochs", "", REPORT_LEGEND, "", *report.table(reports)]
     text = "\n".join([*heading(document), *(f"\n{note}." for note in notes), *sections, ""])
     print(text)
     keep(document, text, "" if len(set(options.parts)) > 1 else f"-{options.parts[0]}")
@@ -64,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="benchmarks.run", description=__doc__)
-    parser.add_argument("--parts", nargs="+", choices=("steps", "study"), default=("steps", "study"))
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--methods", nargs="+", choices=tuple(HYPERPARAMETERS), default=tuple(HYPERPARAMETERS))
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--trials", type=int, default=16, help="of the study; its full size is 64")
