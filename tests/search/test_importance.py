@@ -13,7 +13,7 @@ from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvalu
 
 from tests.search.toy import ranges
 from vaestudy.search import Evaluator, importance
-from vaestudy.search.importance import FOREST_DEPTH, LEAST_TRIALS
+from vaestudy.search.importance import FOREST_DEPTH, FOREST_TREES, LEAST_TRIALS
 
 BOTH: list[Evaluator] = ["ped-anova", "fanova"]
 SPACE = ranges(
@@ -93,7 +93,7 @@ def _reference(drawn: Settings, losses: list[float], evaluator: Any) -> dict[str
     ("name", "theirs"),
     [
         ("ped-anova", PedAnovaImportanceEvaluator(target_quantile=0.1)),
-        ("fanova", FanovaImportanceEvaluator(max_depth=FOREST_DEPTH, seed=3)),
+        ("fanova", FanovaImportanceEvaluator(n_trees=FOREST_TREES, max_depth=FOREST_DEPTH, seed=3)),
     ],
 )
 def test_the_importances_are_those_of_the_same_trials_in_a_study(name: Evaluator, theirs: Any) -> None:
