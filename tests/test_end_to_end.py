@@ -9,68 +9,29 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-import time
 from collections import Counter
-from contextlib import suppress
 from pathlib import Path
 
-import psutil
 import pytest
 
 from tests.fixtures.postgres import PASSWORD, Postgres, postgres
-from vaestudy.records import RunRecord, read_runs
+from tests.launched import (
+    METHODS,
+    ROOT,
+    SEEDS,
+    SMALL,
+    TARGETS,
+    TRIALS,
+    finished,
+    kill_workers_until_a_run_is_tried_again,
+    launch,
+    runs_of,
+    until_recorded,
+    vaestudy,
+    values,
+)
 
 __all__ = ["postgres"]
-
-ROOT = Path(__file__).parents[1]
-METHODS = ("sgd", "adam", "rmsprop", "ivon")
-TRIALS, SEEDS = 3, 2
-TARGETS = 2
-SMALL = [
-    f"search.trials={TRIALS}",
-    f"confirm.seeds={SEEDS}",
-    "confirm.sources=1",
-    f"target.seeds={TARGETS}",
-    "train.epochs=20",
-    "confirm.iwae_samples=20",
-]
-
-
-def vaestudy(*arguments: str, results: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "vaestudy", *arguments, "--results", str(results)]
-    return subprocess.Popen(
-        command,
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        env={**os.environ, "NO_COLOR": "1"},
-    )
-
-
-def launch(results: Path, *more: str) -> subprocess.Popen[str]:
-    return vaestudy("launch", "studies/quickstart.yaml", *SMALL, *more, results=results)
-
-
-def finished(process: subprocess.Popen[str], code: int = 0) -> tuple[str, str]:
-    out, err = process.communicate(timeout=240)
-    assert process.returncode == code, err
-    assert "Traceback" not in err
-    return out, err
-
-
-def runs_of(study: Path) -> dict[str, RunRecord]:
-    return {record.run.uid: record for record in read_runs(study)}
-
-
-def values(study: Path) -> dict[str, dict[str, float]]:
-    """What every run measured, clocks left out."""
-    return {
-        uid: {k: v for k, v in record.end.metrics.items() if k != "final/train_seconds"}
-        for uid, record in runs_of(study).items()
-        if record.end
-    }
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +124,7 @@ def test_report_and_export_work_with_mlflow_gone(done: tuple[Path, str, str], tm
 @pytest.mark.slow
 def test_a_second_launch_of_a_running_study_is_refused_and_stop_saves_it(tmp_path: Path) -> None:
     first = launch(tmp_path, "train.epochs=2000")
-    _until_recorded(tmp_path / "quickstart", first, runs=1)
+    until_recorded(tmp_path / "quickstart", first, runs=1)
     _, err = finished(launch(tmp_path, "train.epochs=2000"), code=5)
     assert str(first.pid) in err
     finished(vaestudy("stop", "quickstart", results=tmp_path))
@@ -178,7 +139,7 @@ def test_a_study_killed_and_resumed_ends_with_the_numbers_of_an_undisturbed_one(
 ) -> None:
     more = ["budget.checkpoint_seconds=0.1", f"resources.population={population}"]
     victim = launch(tmp_path, *more)
-    _until_recorded(tmp_path / "quickstart", victim, runs=5)
+    until_recorded(tmp_path / "quickstart", victim, runs=5)
     os.killpg(victim.pid, signal.SIGKILL)
     victim.wait()
     finished(vaestudy("resume", "quickstart", results=tmp_path))
@@ -189,8 +150,8 @@ def test_a_study_killed_and_resumed_ends_with_the_numbers_of_an_undisturbed_one(
 @pytest.mark.slow
 def test_a_worker_killed_in_mid_run_changes_nothing(done: tuple[Path, str, str], tmp_path: Path) -> None:
     study = launch(tmp_path, "budget.checkpoint_seconds=0.1")
-    _until_recorded(tmp_path / "quickstart", study, runs=3)
-    _kill_workers_until_a_run_is_tried_again(tmp_path / "quickstart", study)
+    until_recorded(tmp_path / "quickstart", study, runs=3)
+    kill_workers_until_a_run_is_tried_again(tmp_path / "quickstart", study)
     finished(study)
     assert values(tmp_path / "quickstart") == values(done[0])
 
@@ -230,33 +191,6 @@ def test_a_cluster_at_an_address_gives_the_same_numbers(done: tuple[Path, str, s
     finished(process)
     shutil.rmtree(short)
     assert values(tmp_path / "quickstart") == values(done[0])
-
-
-def _until_recorded(study: Path, process: subprocess.Popen[str], runs: int) -> None:
-    """Waits until so many runs have reports in their spools."""
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        assert process.poll() is None, process.communicate()
-        if study.exists() and sum(bool(record.reports) for record in read_runs(study)) >= runs:
-            return
-        time.sleep(0.05)
-    pytest.fail("no runs in two minutes")
-
-
-def _kill_workers_until_a_run_is_tried_again(study: Path, driver: subprocess.Popen[str]) -> None:
-    """Kills a worker; another one where the first was between two runs."""
-    while driver.poll() is None:
-        for process in psutil.Process(driver.pid).children(recursive=True):
-            with suppress(psutil.Error):
-                if "ray::ResourceTrainable" in " ".join(process.cmdline()):
-                    process.kill()
-                    break
-        deadline = time.monotonic() + 5
-        while time.monotonic() < deadline:
-            if any(record.attempt > 1 for record in read_runs(study)):
-                return
-            time.sleep(0.1)
-    pytest.fail("the study ended before a worker was killed in mid run")
 
 
 @pytest.mark.slow

@@ -1,0 +1,85 @@
+"""What must hold of a study after any fault: four checkers of what is stored, none of which asks the program."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from tests.launched import CLOCKS
+from vaestudy.records import read_runs
+from vaestudy.tracking.rows import curve_rows
+
+
+def check_rows(study: Path, mlflow: Path) -> int:
+    """*Set*: every acknowledged row of the records is in MLflow's database exactly once; how many there are."""
+    stored = _query(
+        mlflow,
+        "select t.value, m.key, m.step, m.value from metrics m join tags t on t.run_uuid = m.run_uuid "
+        "join runs r on r.run_uuid = m.run_uuid "
+        "where t.key = 'uid' and m.step > 0 and r.lifecycle_stage = 'active'",
+    )
+    records = [(record.run.uid, row) for record in read_runs(study) for row in curve_rows(record, -1)]
+    acknowledged = Counter((uid, row.key, row.step, row.value) for uid, row in records)
+    assert Counter(tuple(row) for row in stored) == acknowledged
+    return sum(acknowledged.values())
+
+
+def check_bijection(study: Path, mlflow: Path) -> int:
+    """*Bijection*: a run's uid, its record, its MLflow run and, in the search, its Optuna row; how many runs."""
+    uids = [record.run.uid for record in read_runs(study)]
+    tagged = _query(
+        mlflow,
+        "select t.value from tags t join runs r on r.run_uuid = t.run_uuid where t.key = 'uid' "
+        "and r.lifecycle_stage = 'active' and r.run_uuid not in "
+        "(select run_uuid from tags where key = 'role' and value = 'study')",
+    )
+    assert Counter(uid for (uid,) in tagged) == Counter(uids)
+    searched = Counter((r.run.cell, r.run.trial) for r in read_runs(study) if r.run.stage == "search")
+    assert set(searched.values()) <= {1}
+    if (study / "optuna.db").exists():
+        states = _query(study / "optuna.db", "select state, count(*) from trials group by state")
+        told = dict(states)
+        assert told.get("COMPLETE", 0) + told.get("PRUNED", 0) == sum(searched.values()), told
+    return len(uids)
+
+
+def check_progress(study: Path) -> None:
+    """*Monotone progress*: within a run the updates and epochs only grow, and every attempt but the last is older."""
+    for record in read_runs(study):
+        steps = [report.step for report in record.reports]
+        assert steps == sorted(set(steps)), f"{record.run.name}: {steps}"
+
+
+def check_final_state(study: Path, mlflow: Path) -> None:
+    """*Final state*: nothing is RUNNING anywhere once a study says that it has ended."""
+    assert all(record.end is not None for record in read_runs(study))
+    assert _query(mlflow, "select name from runs where status = 'RUNNING' and lifecycle_stage = 'active'") == []
+    if (study / "optuna.db").exists():
+        assert _query(study / "optuna.db", "select number from trials where state in ('RUNNING', 'WAITING')") == []
+
+
+def check(study: Path, mlflow: Path) -> int:
+    """All four; the number of rows."""
+    check_progress(study)
+    check_final_state(study, mlflow)
+    check_bijection(study, mlflow)
+    return check_rows(study, mlflow)
+
+
+def history(study: Path) -> dict[str, list[tuple[int, dict[str, float]]]]:
+    """Every report of every run, clocks left out: equal for a disturbed study and an undisturbed one."""
+    clocks = {*CLOCKS, "time/seconds"}
+    return {
+        record.run.uid: [
+            (report.step, {name: value for name, value in report.metrics.items() if name not in clocks})
+            for report in record.reports
+        ]
+        for record in read_runs(study)
+    }
+
+
+def _query(database: Path, statement: str) -> list[tuple[Any, ...]]:
+    with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
+        return connection.execute(statement).fetchall()

@@ -1,0 +1,115 @@
+"""Studies as a user launches them: the command line in a process of its own, and what it left behind."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+from vaestudy.records import RunRecord, read_runs
+
+ROOT = Path(__file__).parents[1]
+METHODS = ("sgd", "adam", "rmsprop", "ivon")
+TRIALS, SEEDS, TARGETS = 3, 2, 2
+SMALL = [
+    f"search.trials={TRIALS}",
+    f"confirm.seeds={SEEDS}",
+    "confirm.sources=1",
+    f"target.seeds={TARGETS}",
+    "train.epochs=20",
+    "confirm.iwae_samples=20",
+]
+"""The quickstart study in half a minute: 12 trials, 22 reruns."""
+
+CLOCKS = ("final/train_seconds",)
+
+
+def vaestudy(
+    *arguments: str, results: Path, module: str = "vaestudy", env: Mapping[str, str] | None = None
+) -> subprocess.Popen[str]:
+    """A command in a session of its own; its output is to be read with ``finished``."""
+    command = [sys.executable, "-m", *module.split(), *arguments, "--results", str(results)]
+    return subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, "NO_COLOR": "1", **(env or {})},
+    )
+
+
+def launch(results: Path, *more: str) -> subprocess.Popen[str]:
+    """The small quickstart study, with more overrides."""
+    return vaestudy("launch", "studies/quickstart.yaml", *SMALL, *more, results=results)
+
+
+def finished(process: subprocess.Popen[str], code: int = 0) -> tuple[str, str]:
+    """Standard output and error of a command that ends with this exit code, and without a traceback."""
+    out, err = process.communicate(timeout=240)
+    assert process.returncode == code, err
+    assert "Traceback" not in err
+    return out, err
+
+
+def runs_of(study: Path) -> dict[str, RunRecord]:
+    """The runs of a study by uid."""
+    return {record.run.uid: record for record in read_runs(study)}
+
+
+def values(study: Path) -> dict[str, dict[str, float]]:
+    """What every run measured, clocks left out."""
+    return {
+        uid: {name: value for name, value in record.end.metrics.items() if name not in CLOCKS}
+        for uid, record in runs_of(study).items()
+        if record.end
+    }
+
+
+def until(condition: Callable[[], bool], process: subprocess.Popen[str], seconds: float = 120.0) -> None:
+    """Waits until something holds while a command runs."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        assert process.poll() is None, process.communicate()
+        if condition():
+            return
+        time.sleep(0.05)
+    pytest.fail(f"not so after {seconds:g} s")
+
+
+def until_recorded(study: Path, process: subprocess.Popen[str], runs: int) -> None:
+    """Waits until so many runs have reports in their spools."""
+    until(lambda: study.exists() and sum(bool(record.reports) for record in read_runs(study)) >= runs, process)
+
+
+def workers(driver: subprocess.Popen[str]) -> list[psutil.Process]:
+    """The Ray workers that are training for a driver."""
+    found = []
+    with suppress(psutil.Error):
+        for process in psutil.Process(driver.pid).children(recursive=True):
+            with suppress(psutil.Error):
+                if "ray::ResourceTrainable" in " ".join(process.cmdline()):
+                    found.append(process)
+    return found
+
+
+def kill_workers_until_a_run_is_tried_again(study: Path, driver: subprocess.Popen[str]) -> None:
+    """Kills a worker; another one where the first was between two runs."""
+    tried = sum(record.attempt - 1 for record in read_runs(study))
+    while driver.poll() is None:
+        for process in workers(driver)[:1]:
+            process.kill()
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline:
+            if sum(record.attempt - 1 for record in read_runs(study)) > tried:
+                return
+            time.sleep(0.1)
+    pytest.fail("the study ended before a worker was killed in mid run")
