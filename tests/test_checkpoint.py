@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from pathlib import Path
 
@@ -30,14 +31,22 @@ def test_there_is_none_before_the_first(tmp_path: Path) -> None:
     assert checkpoint.load_latest(tmp_path, IDENTITY) is None
 
 
-def test_two_are_kept_and_the_newest_of_all_attempts_is_used(tmp_path: Path) -> None:
-    for step in (1, 2, 3):
+def test_two_are_kept_and_the_latest_attempts_is_used(tmp_path: Path) -> None:
+    for step in (1, 2, 8):
         put(tmp_path, step)
     put(tmp_path, 7, attempt=2)
+    (tmp_path / "attempt-10").mkdir()
     assert len(list((tmp_path / "attempt-1").iterdir())) == 2
     loaded = checkpoint.load_latest(tmp_path, IDENTITY)
     assert loaded is not None
     assert loaded["step"] == 7
+
+
+def test_those_of_all_attempts_are_discarded(tmp_path: Path) -> None:
+    for attempt in (1, 2):
+        put(tmp_path, 1, attempt)
+    checkpoint.discard(tmp_path)
+    assert list(tmp_path.glob("*/checkpoint-*")) == []
 
 
 @pytest.mark.parametrize("position", [0, 100, 500, -1])
@@ -52,7 +61,7 @@ def test_one_flipped_bit_is_noticed_and_the_previous_one_used(
     loaded = checkpoint.load_latest(tmp_path, IDENTITY)
     assert loaded is not None
     assert loaded["step"] == 1
-    assert "SHA-256" in caplog.text
+    assert "passed over: damaged" in caplog.text
 
 
 @pytest.mark.parametrize("name", ["state.pt", "manifest.json"])
@@ -78,13 +87,11 @@ class Evil:
 
 
 def test_a_pickle_with_a_matching_manifest_is_refused_unexecuted(tmp_path: Path) -> None:
-    import hashlib
-    import json
-
     folder = put(tmp_path, 1)
     content = pickle.dumps(Evil(), protocol=2)
     (folder / "state.pt").write_bytes(content)
     manifest = json.loads((folder / "manifest.json").read_text())
-    (folder / "manifest.json").write_text(json.dumps({**manifest, "sha256": hashlib.sha256(content).hexdigest()}))
+    sealed = {**manifest, "sha256": checkpoint.digest(manifest, content)}
+    (folder / "manifest.json").write_text(json.dumps(sealed))
     with pytest.raises(CheckpointError, match="not plain tensors"):
         checkpoint.load_latest(tmp_path, IDENTITY)

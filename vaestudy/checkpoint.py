@@ -2,8 +2,9 @@
 
     <run folder>/attempt-<k>/checkpoint-<step>/{state.pt, manifest.json}
 
-One flipped bit in a tensor file goes unnoticed by ``torch.load``; the manifest notices. The newest sound checkpoint of
-any attempt is used; a damaged one is passed over with a warning. Nothing is unpickled but plain tensors.
+One flipped bit in a tensor file goes unnoticed by ``torch.load``; the manifest's SHA-256 is over the state and over the
+rest of the manifest. The newest sound checkpoint of the latest attempt that has one is used; a damaged one is passed
+over with a warning. Nothing is unpickled but plain tensors.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ from typing import Any, cast
 import torch
 
 from vaestudy.errors import CheckpointError, DiskError
+from vaestudy.records import sync_folder
 
-FORMAT = 1
+FORMAT = 2
 KEPT = 2
 log = logging.getLogger(__name__)
 
@@ -41,13 +43,15 @@ def save(attempt: Path, step: int, state: Mapping[str, Any], identity: Mapping[s
     buffer = io.BytesIO()
     torch.save(dict(state), buffer)
     content = buffer.getvalue()
-    manifest = {"format": FORMAT, "step": step, "sha256": hashlib.sha256(content).hexdigest(), **identity}
+    manifest = {"format": FORMAT, "step": step, **identity}
+    manifest["sha256"] = digest(manifest, content)
     try:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         _write(temporary / "state.pt", content)
         _write(temporary / "manifest.json", json.dumps(manifest).encode())
         temporary.rename(target)
+        sync_folder(attempt)
     except OSError as error:
         shutil.rmtree(temporary, ignore_errors=True)
         raise DiskError(f"cannot write checkpoint {target}: {error.strerror or error}") from error
@@ -57,23 +61,28 @@ def save(attempt: Path, step: int, state: Mapping[str, Any], identity: Mapping[s
 
 
 def load_latest(run: Path, identity: Mapping[str, str]) -> dict[str, Any] | None:
-    """The newest sound state of a run over all its attempts; None where there is none.
+    """The newest sound state of the latest attempt of a run that has one; None where there is none.
 
     Raises:
-        CheckpointError: a checkpoint is sound but of another run or a newer format.
+        CheckpointError: a checkpoint is sound but of another run, or holds more than plain tensors.
     """
-    candidates = [path for attempt in run.glob("attempt-*") for path in _found(attempt)]
-    for path in sorted(candidates, key=lambda p: p.name, reverse=True):
+    for path in (path for attempt in _attempts(run) for path in _found(attempt)):
         content = _sound(path, identity)
         if content is not None:
             return _plain(path, content)
     return None
 
 
-def discard(attempt: Path) -> None:
+def discard(run: Path) -> None:
     """Removes the checkpoints of a run that has ended."""
-    for path in _found(attempt):
+    for path in (path for attempt in _attempts(run) for path in _found(attempt)):
         shutil.rmtree(path, ignore_errors=True)
+
+
+def _attempts(run: Path) -> list[Path]:
+    """A run's attempts, latest first."""
+    numbered = [path for path in run.glob("attempt-*") if path.name.removeprefix("attempt-").isdigit()]
+    return sorted(numbered, key=lambda path: int(path.name.removeprefix("attempt-")), reverse=True)
 
 
 def _found(attempt: Path) -> list[Path]:
@@ -88,15 +97,19 @@ def _sound(path: Path, identity: Mapping[str, str]) -> bytes | None:
     except (OSError, ValueError) as error:
         log.warning("checkpoint %s passed over: %s", path, error)
         return None
-    if not isinstance(manifest, dict) or hashlib.sha256(content).hexdigest() != manifest.get("sha256"):
-        log.warning("checkpoint %s passed over: its SHA-256 is not the manifest's", path)
+    if not isinstance(manifest, dict) or digest(manifest, content) != manifest.get("sha256"):
+        log.warning("checkpoint %s passed over: damaged, or not of format %d", path, FORMAT)
         return None
-    if manifest.get("format") != FORMAT:
-        raise CheckpointError(f"{path}: format {manifest.get('format')}, this version reads {FORMAT}")
     for key, value in identity.items():
         if manifest.get(key) != value:
             raise CheckpointError(f"{path}: {key} is {manifest.get(key)!r}, expected {value!r}: of another run")
     return content
+
+
+def digest(manifest: Mapping[str, Any], content: bytes) -> str:
+    """The SHA-256 of a state and of all that its manifest says beside."""
+    rest = {key: value for key, value in manifest.items() if key != "sha256"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode() + content).hexdigest()
 
 
 def _plain(path: Path, content: bytes) -> dict[str, Any]:

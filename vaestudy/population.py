@@ -8,6 +8,8 @@ Letters: K members, P parameters, B batch, D pixels, Z latent dimensions, S upda
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -82,6 +84,7 @@ class Population:
         else:
             params, row = saved["params"][None].to(self.task.device), _moved(saved["optimizer"], self.task.device)
             member.steps, member.grad_evals = saved["steps"], saved["grad_evals"]
+            member.diverged_at = saved["diverged_at"]
         if self._ema is not None or member.settings.train.ema > 0:
             kept = saved["ema"][None].to(self.task.device) if saved and saved["ema"] is not None else params
             self._ema = torch.cat([self._params if self._ema is None else self._ema, kept])
@@ -108,6 +111,7 @@ class Population:
             "ema": None if self._ema is None else self._ema[k].cpu().clone(),
             "steps": member.steps,
             "grad_evals": member.grad_evals,
+            "diverged_at": member.diverged_at,
         }
 
     def eval_params(self) -> dict[str, Tensor]:
@@ -132,36 +136,41 @@ class Population:
             draws.append(self._optimizer.sample(self._params[k : k + 1], state, hparams, eps))
         return [self.task.model.layout.views(drawn) for drawn in draws]
 
-    def train(self, steps: int) -> Tensor:
-        """Every member makes ``steps`` updates; the training losses ``[K, S]``, nats per example.
+    def train(self, steps: int, until: float = math.inf) -> Tensor:
+        """Every member makes ``steps`` updates, or fewer where the monotonic clock passes ``until``; the training
+        losses ``[K, S]`` of the updates made, nats per example.
 
-        A member whose loss is not finite is marked ``diverged_at``; the others go on undisturbed.
+        A member whose loss is not finite is marked ``diverged_at``; the others go on undisturbed. Where a call ends
+        changes no number.
         """
-        losses = []
+        losses = [torch.empty(len(self.members), 0, dtype=self._dtype)]
         left = steps
-        while left > 0:
+        while left > 0 and (left == steps or time.monotonic() < until):
             count = min(left, *(self._to_epoch_end(member) for member in self.members))
-            losses.append(self._stretch(count))
-            left -= count
+            losses.append(self._stretch(count, until))
+            left -= losses[-1].shape[1]
         return torch.cat(losses, dim=1)
 
     def _to_epoch_end(self, member: Member) -> int:
         return self.task.steps_per_epoch - member.steps % self.task.steps_per_epoch
 
-    def _stretch(self, count: int) -> Tensor:
-        """``count`` updates within one epoch of every member."""
+    def _stretch(self, count: int, until: float) -> Tensor:
+        """At least one update and at most ``count``, within one epoch of every member."""
         stretch = _Stretch(self.task, self.members, count, self._dtype)
         losses = torch.empty(count, len(self.members), device=self.task.device, dtype=self._dtype)
-        for i in range(count):
-            self._params, self._state, losses[i] = stretch.update(i, self._optimizer, self._params, self._state)
+        made = 0
+        while made < count and (made == 0 or time.monotonic() < until):
+            self._params, self._state, losses[made] = stretch.update(made, self._optimizer, self._params, self._state)
             if self._ema is not None:
                 now = self._optimizer.eval_params(self._params, self._state)
-                self._ema = torch.lerp(now, self._ema, stretch.ema_decay(i))
+                self._ema = torch.lerp(now, self._ema, stretch.ema_decay(made))
+            made += 1
+        losses = losses[:made]
         finite = torch.isfinite(losses).cpu()
         for k, member in enumerate(self.members):
             if member.diverged_at is None and not finite[:, k].all():
                 member.diverged_at = member.steps + 1 + int(finite[:, k].logical_not().nonzero()[0])
-            member.steps += count
+            member.steps += made
             member.grad_evals += stretch.grad_evals
         return losses.T.cpu()
 

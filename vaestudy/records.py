@@ -13,6 +13,7 @@ import json
 import os
 import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -128,7 +129,9 @@ class Spool:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             _write_plan(study, run)
-            self._file = (self.folder / "spool.jsonl").open("ab")
+            self._file = (self.folder / "spool.jsonl").open("ab", buffering=0)
+            self._length = self._file.tell()
+            sync_folder(self.folder)
         except OSError as error:
             raise _disk_error(error, self.folder) from error
         self._append({"kind": "start", "attempt": attempt, "time": started})
@@ -159,12 +162,21 @@ class Spool:
 
     def _append(self, *events: Mapping[str, Any]) -> None:
         payloads = [json.dumps(event, allow_nan=False, separators=(",", ":")).encode() for event in events]
+        lines = b"".join(b"%08x %s\n" % (zlib.crc32(payload), payload) for payload in payloads)
         try:
-            self._file.write(b"".join(b"%08x %s\n" % (zlib.crc32(payload), payload) for payload in payloads))
-            self._file.flush()
+            written = 0
+            while written < len(lines):
+                written += self._file.write(lines[written:])
             os.fsync(self._file.fileno())
         except OSError as error:
+            self._cut()
             raise _disk_error(error, self.folder) from error
+        self._length += len(lines)
+
+    def _cut(self) -> None:
+        """Takes back what a full disk let through of the last lines."""
+        with suppress(OSError):
+            self._file.truncate(self._length)
 
 
 def attempt_folder(study: Path, uid: str, attempt: int) -> Path:
@@ -272,9 +284,19 @@ def write_atomically(path: Path, text: str) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+        sync_folder(path.parent)
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise _disk_error(error, path) from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Brings the names in a folder to the disk, as fsync does a file's content."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _disk_error(error: OSError, path: Path) -> DiskError:

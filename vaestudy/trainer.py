@@ -14,6 +14,7 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+import torch
 from torch import Tensor
 
 from vaestudy.evaluation import Evaluator, Pictures, Score, pictures
@@ -34,18 +35,25 @@ SHOWN = 16
 
 @dataclass
 class Track:
-    """What the trainer remembers of one run beside its row of parameters."""
+    """What the trainer remembers of one run beside its row of parameters.
+
+    Attributes:
+        seconds: of training so far.
+        losses: of the updates since its last report, pieces of ``[S]``, nats per example.
+    """
 
     uid: str
     history: list[Report] = field(default_factory=list)
     seconds: float = 0.0
+    losses: list[Tensor] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Progress:
-    """What one call of ``run`` brought for one run: new reports, and how it ended if it did."""
+    """What one call of ``run`` brought for one run: its updates so far, new reports, and how it ended if it did."""
 
     uid: str
+    step: int
     reports: tuple[Report, ...]
     outcome: Literal["done", "diverged"] | None
 
@@ -70,8 +78,11 @@ class Trainer:
         """Takes a run in: from its start, or as ``state_dict`` left it."""
         member = Member(seeds, settings, Timeline(settings, self._total(settings)))
         self._population.add(member, saved["row"] if saved else None)
-        history = [Report(**report) for report in saved["history"]] if saved else []
-        self._tracks.append(Track(uid, history, saved["seconds"] if saved else 0.0))
+        track = Track(uid)
+        if saved:
+            track.history = [Report(**report) for report in saved["history"]]
+            track.seconds, track.losses = saved["seconds"], [saved["losses"]]
+        self._tracks.append(track)
 
     def evict(self, uid: str) -> None:
         """Lets a run go; the others stay as they are."""
@@ -90,25 +101,22 @@ class Trainer:
             "row": self._population.save(self._row(uid)),
             "history": [asdict(report) for report in track.history],
             "seconds": track.seconds,
+            "losses": _joined(track.losses),
         }
 
-    def run(self) -> list[Progress]:
-        """Trains every run to the nearest evaluation that any of them has due, and judges those that have one due.
+    def run(self, seconds: float = math.inf) -> list[Progress]:
+        """Trains every run to the nearest evaluation that any of them has due, and judges those that have one due; or
+        trains for about so many seconds, where that is less.
 
-        The first call judges new runs before their first update (epoch 0).
+        The first call judges new runs before their first update (epoch 0). A run that has ended stays as it is.
         """
-        fresh = [not track.history for track in self._tracks]
-        begun = dict(zip(self.uids, self._judge(fresh), strict=True))
-        steps = min(self._to_evaluation(member) for member in self._population.members)
-        start = time.perf_counter()
-        losses = self._population.train(steps).nanmean(dim=1)
-        seconds = time.perf_counter() - start
-        for track in self._tracks:
-            track.seconds += seconds
-        due = [self._is_due(member) for member in self._population.members]
-        ended = zip(self._tracks, self._population.members, self._judge(due, losses), strict=True)
+        until = time.monotonic() + seconds
+        begun = self._judge([not track.history for track in self._tracks])
+        self._train(until)
+        reports = self._judge([self._is_due(k) for k in range(len(self._tracks))])
         return [
-            Progress(track.uid, begun[track.uid] + reports, self._outcome(member)) for track, member, reports in ended
+            Progress(track.uid, member.steps, first + later, self._outcome(track, member))
+            for track, member, first, later in zip(self._tracks, self._population.members, begun, reports, strict=True)
         ]
 
     def end(self, uid: str, outcome: Literal["done", "diverged"], extra: dict[str, float]) -> End:
@@ -178,19 +186,29 @@ class Trainer:
         shown = self._task.examples.validation[:SHOWN]
         return pictures(self._task, self._params_of(uid), shown, self._evaluation_seed)
 
-    def _judge(self, wanted: list[bool], losses: Tensor | None = None) -> list[tuple[Report, ...]]:
+    def _train(self, until: float) -> None:
+        start = time.perf_counter()
+        losses = self._population.train(min(map(self._to_evaluation, self._population.members)), until)
+        seconds = time.perf_counter() - start
+        for track, row in zip(self._tracks, losses, strict=True):
+            track.losses.append(row)
+            track.seconds += seconds
+
+    def _judge(self, wanted: list[bool]) -> list[tuple[Report, ...]]:
         if not any(wanted):
             return [()] * len(wanted)
         scores = self._evaluator.scores(self._population.eval_params())
         reports: list[tuple[Report, ...]] = []
         for k, (track, score) in enumerate(zip(self._tracks, scores, strict=True)):
-            made = (self._report(k, score, None if losses is None else float(losses[k])),) if wanted[k] else ()
+            made = (self._report(k, score),) if wanted[k] else ()
             track.history.extend(made)
             reports.append(made)
         return reports
 
-    def _report(self, k: int, score: Score, loss: float | None) -> Report:
+    def _report(self, k: int, score: Score) -> Report:
         member, track = self._population.members[k], self._tracks[k]
+        losses = _joined(track.losses)
+        track.losses = []
         metrics = {
             "val/nelbo": score.nelbo,
             "val/rec": score.distortion,
@@ -200,22 +218,25 @@ class Trainer:
             "cost/grad_evals": float(member.grad_evals),
             "cost/examples": float(member.steps * self._task.batch_size),
         }
-        if loss is not None:
+        if len(losses):
             now = member.timeline.at(member.steps - 1, 1)
-            metrics |= {"train/loss": loss, "train/beta": float(now.beta), "train/lr": float(now.lr)}
+            metrics |= {"train/loss": float(losses.nanmean()), "train/beta": float(now.beta), "train/lr": float(now.lr)}
         finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
         vectors = (
             {"val/kl_per_dimension": score.kl_per_dimension} if all(map(math.isfinite, score.kl_per_dimension)) else {}
         )
         return Report(member.steps, member.steps // self._task.steps_per_epoch, time.time(), finite, vectors)
 
-    def _outcome(self, member: Member) -> Literal["done", "diverged"] | None:
+    def _outcome(self, track: Track, member: Member) -> Literal["done", "diverged"] | None:
+        """How a run ended, told at an evaluation, so that it does not depend on where a call of ``run`` ended."""
+        last = track.history[-1]
+        if last.step < member.steps:
+            return None
         if member.diverged_at is not None:
             return "diverged"
         if member.steps < self._total(member.settings):
             return None
-        track = self._tracks[self._population.members.index(member)]
-        return "done" if "val/nelbo" in track.history[-1].metrics else "diverged"
+        return "done" if "val/nelbo" in last.metrics else "diverged"
 
     def _total(self, settings: Settings) -> int:
         return settings.train.epochs * self._task.steps_per_epoch
@@ -224,9 +245,12 @@ class Trainer:
         interval = member.settings.train.evaluate_every * self._task.steps_per_epoch
         return min(interval - member.steps % interval, self._total(member.settings) - member.steps)
 
-    def _is_due(self, member: Member) -> bool:
+    def _is_due(self, k: int) -> bool:
+        """Whether run k stands at an evaluation that has not been made."""
+        member, last = self._population.members[k], self._tracks[k].history[-1]
         interval = member.settings.train.evaluate_every * self._task.steps_per_epoch
-        return member.steps % interval == 0 or member.steps == self._total(member.settings)
+        stands = member.steps % interval == 0 or member.steps == self._total(member.settings)
+        return stands and member.steps > last.step
 
     def _params_of(self, uid: str) -> dict[str, Tensor]:
         k = self._row(uid)
@@ -234,3 +258,8 @@ class Trainer:
 
     def _row(self, uid: str) -> int:
         return self.uids.index(uid)
+
+
+def _joined(losses: list[Tensor]) -> Tensor:
+    """The losses since the last report, ``[S]``."""
+    return torch.cat(losses) if losses else torch.empty(0)

@@ -7,6 +7,7 @@ import math
 import pytest
 
 from tests.search.toy import ADAM, EPOCHS, cell, loss
+from vaestudy.records import Outcome
 from vaestudy.search import CellSearch, RetryingStorage
 
 PRUNERS = ["asha", "hyperband", "median"]
@@ -62,9 +63,12 @@ def test_an_epoch_reported_again_keeps_its_value_and_its_verdict(storage: Retryi
     assert relaunched.told()[0].value == 2.0
 
 
-def test_a_told_trial_should_stop(storage: RetryingStorage) -> None:
+@pytest.mark.parametrize(("outcome", "ends"), [("done", False), ("pruned", True), ("diverged", True)])
+def test_a_told_trial_that_runs_again_goes_as_far_as_before(
+    storage: RetryingStorage, outcome: Outcome, ends: bool
+) -> None:
     search = cell(storage, spaces={"adam": ADAM})
     ask = search.ask()
     assert ask is not None
-    search.tell(ask.number, "done", 1.0)
-    assert search.report(ask.number, 3, 1.0)
+    search.tell(ask.number, outcome, 1.0)
+    assert search.report(ask.number, 3, 1.0) is ends

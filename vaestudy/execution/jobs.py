@@ -37,6 +37,8 @@ class Common:
         threads: CPU threads of one worker, set explicitly: two workers with default threads crawl.
         verdicts_from: the first epoch after which each report awaits the pruner's verdict; None without a pruner.
         checkpoint_seconds: the least time between a run's checkpoints.
+        silence: the seconds after which a worker that says nothing is taken for hung.
+        retries: how often a run may lose its worker without having got further since the last time.
         seed: the study's; with it each run's own seed is mixed, and evaluation noise is drawn from it alone.
     """
 
@@ -49,6 +51,8 @@ class Common:
     threads: int
     verdicts_from: int | None
     checkpoint_seconds: float
+    silence: float
+    retries: int
     iwae_samples: int
     seed: int
 
@@ -72,10 +76,11 @@ class Common:
 
 @dataclass(frozen=True)
 class News:
-    """What a worker tells of one run: its attempt, new reports, and its end if it has ended."""
+    """What a worker tells of one run: its attempt, its updates so far, new reports, and its end if it has ended."""
 
     uid: str
     attempt: int
+    step: int
     reports: tuple[Report, ...] = field(default=())
     end: End | None = None
 
@@ -85,7 +90,8 @@ class News:
     @classmethod
     def load(cls, data: dict[str, Any]) -> News:
         end = End(**data["end"]) if data["end"] else None
-        return cls(data["uid"], data["attempt"], tuple(Report(**report) for report in data["reports"]), end)
+        reports = tuple(Report(**report) for report in data["reports"])
+        return cls(data["uid"], data["attempt"], data["step"], reports, end)
 
 
 class RunQueue(Protocol):
@@ -114,6 +120,10 @@ class RunQueue(Protocol):
 
     def retry(self, job: Job) -> Job:
         """The next attempt of a job whose worker died."""
+        ...
+
+    def release(self, jobs: Sequence[Job]) -> None:
+        """Takes jobs of one cell back, to give them out again, together and with no others."""
         ...
 
     def fail(self, job: Job, reason: str) -> None:

@@ -6,18 +6,26 @@ All results pass through one place, ``Dispatcher.receive``: records first, then 
 from __future__ import annotations
 
 import json
+import logging
 import shutil
-from collections.abc import Callable
+import tempfile
+import time
+from collections.abc import Callable, Iterable
 from typing import Any, Literal, ParamSpec, TypeVar
 
+import ray
 from ray import tune
+from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
 
 from vaestudy.errors import VaestudyError
 from vaestudy.execution.cluster import Cluster
 from vaestudy.execution.jobs import Common, Job, News, RunQueue
+from vaestudy.execution.losses import Patience, cause_of, kind_of, reason_of
 from vaestudy.execution.roster import Roster
 from vaestudy.execution.worker import Worker
+
+log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -31,7 +39,9 @@ class Dispatcher:
         self._queue = queue
         self._common = common
         self._population = population
+        self._patience = Patience(common.retries)
         self._groups: dict[str, dict[str, Job]] = {}
+        self._heard: dict[str, float] = {}
 
     @property
     def stopping(self) -> bool:
@@ -51,6 +61,7 @@ class Dispatcher:
 
     def receive(self, group: str, news: list[News]) -> bool:
         """Takes a group's news in; whether the group is to end."""
+        self._heard[group] = time.monotonic()
         jobs = self._groups[group]
         freed = [
             job
@@ -65,23 +76,57 @@ class Dispatcher:
             self._close(group)
         return not jobs
 
-    def recover(self, group: str) -> None:
-        """A worker died and its group starts again: the next attempt of each of its runs."""
-        jobs = self._groups[group]
-        self._groups[group] = {uid: self._guarded(self._queue.retry, job, job) for uid, job in jobs.items()}
-        self._roster(group).write(self._groups[group].values())
+    def start(self, group: str) -> None:
+        """A group's worker begins."""
+        self._heard[group] = time.monotonic()
 
-    def lose(self, group: str, reason: str) -> None:
-        """A group failed for good."""
+    def recover(self, group: str, error: BaseException) -> None:
+        """A group lost its worker and gets another one: the next attempt of each run that stays in it.
+
+        Of several runs half go on elsewhere where one of them may be at fault, or where there was no memory for all.
+        """
+        self._heard.pop(group, None)
+        jobs = list(self._groups[group].values())
+        cause = cause_of(error)
+        log.warning("%d runs lost their worker: %s", len(jobs), reason_of(cause))
+        if isinstance(cause, VaestudyError):
+            self.error = self.error or cause
+        elif len(jobs) > 1 and kind_of(cause) != "died":
+            if kind_of(cause) == "memory":
+                self._population = len(jobs) // 2
+            self._guarded(self._queue.release, None, jobs[len(jobs) // 2 :])
+            jobs = self._retried(jobs[: len(jobs) // 2])
+        else:
+            given_up = [job for job in jobs if self._patience.lost(job.run.uid)]
+            for job in given_up:
+                self._guarded(self._queue.fail, None, job, reason_of(cause))
+            jobs = self._retried([job for job in jobs if job not in given_up])
+        self._groups[group] = {job.run.uid: job for job in jobs}
+        self._roster(group).write(jobs)
+
+    def lose(self, group: str, error: BaseException) -> None:
+        """A group never got a worker."""
         for job in self._groups.get(group, {}).values():
-            self._guarded(self._queue.fail, None, job, reason)
+            self._guarded(self._queue.fail, None, job, reason_of(cause_of(error)))
         self._close(group)
+
+    def silent(self) -> list[str]:
+        """The groups whose workers have said nothing for too long; asked once about each."""
+        now = time.monotonic()
+        found = [group for group, heard in self._heard.items() if now - heard > self._common.silence]
+        for group in found:
+            del self._heard[group]
+        return found
 
     def tick(self) -> None:
         self._guarded(self._queue.tick, None)
 
+    def _retried(self, jobs: Iterable[Job]) -> list[Job]:
+        return [self._guarded(self._queue.retry, job, job) for job in jobs]
+
     def _settle(self, job: Job, news: News) -> bool:
         """Records news of a run; whether its slot is free."""
+        self._patience.reached(job.run.uid, news.step)
         stop = self._guarded(self._queue.report, False, job, news.reports)
         if news.end is not None:
             self._guarded(self._queue.end, None, job, news.end)
@@ -97,7 +142,8 @@ class Dispatcher:
         self._roster(group).write(jobs.values())
 
     def _close(self, group: str) -> None:
-        if self._groups.pop(group, None) is not None and self._population > 1:
+        self._heard.pop(group, None)
+        if self._groups.pop(group, None) is not None:
             self._roster(group).forget()
 
     def _roster(self, group: str) -> Roster:
@@ -157,43 +203,50 @@ class _Results(tune.Stopper):
 
 
 class _Failures(tune.Callback):
-    """Tune's notices of dead workers, and its heartbeat."""
+    """Tune's notices of workers that begin and die, and its heartbeat."""
 
     def __init__(self, dispatcher: Dispatcher):
         self._dispatcher: Dispatcher | None = dispatcher
 
-    def on_step_end(self, iteration: int, trials: Any, **info: Any) -> None:
+    def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         assert self._dispatcher is not None
         self._dispatcher.tick()
+        silent = self._dispatcher.silent()
+        for trial in trials if silent else ():
+            if trial.trial_id in silent and trial.temporary_state.ray_actor is not None:
+                log.warning("a worker has said nothing for too long and is ended")
+                ray.kill(trial.temporary_state.ray_actor)
 
-    def on_trial_recover(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         assert self._dispatcher is not None
-        self._dispatcher.recover(trial.trial_id)
+        self._dispatcher.start(trial.trial_id)
 
-    def on_trial_error(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+    def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         assert self._dispatcher is not None
-        self._dispatcher.lose(trial.trial_id, _reason(trial))
+        self._dispatcher.recover(trial.trial_id, _error(trial))
+
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        assert self._dispatcher is not None
+        self._dispatcher.lose(trial.trial_id, _error(trial))
 
     def __getstate__(self) -> dict[str, Any]:
         return {"_dispatcher": None}
 
 
-def _reason(trial: Any) -> str:
-    """The last line of what killed a worker."""
-    error = trial.get_error()
-    lines = [line for line in str(error).strip().splitlines() if line.strip()]
-    return lines[-1].strip()[:500] if lines else type(error).__name__
+def _error(trial: Trial) -> BaseException:
+    """What a worker died of: the error itself, or where that could not travel, its text."""
+    error = trial.get_pickled_error()
+    return error if error is not None else RuntimeError(trial.get_error())
 
 
-def execute(queue: RunQueue, common: Common, cluster: Cluster, population: int, retries: int) -> None:
+def execute(queue: RunQueue, common: Common, cluster: Cluster, population: int) -> None:
     """Runs whatever the queue gives until it is exhausted or says stop.
 
     Raises:
         VaestudyError: what the queue raised on the way; every run is left resumable.
     """
     dispatcher = Dispatcher(queue, common, population)
-    scratch = common.folder / ".tune"
-    shutil.rmtree(scratch, ignore_errors=True)
+    scratch = tempfile.mkdtemp(prefix="vaestudy-tune-")  # what Tune writes of its own accord, and nobody needs
     tuner = tune.Tuner(
         tune.with_resources(Worker, cluster.worker_resources),
         tune_config=tune.TuneConfig(
@@ -205,10 +258,10 @@ def execute(queue: RunQueue, common: Common, cluster: Cluster, population: int, 
         ),
         run_config=tune.RunConfig(
             name="launch",
-            storage_path=str(scratch),
+            storage_path=scratch,
             stop=_Results(dispatcher),
             callbacks=[_Failures(dispatcher)],
-            failure_config=tune.FailureConfig(max_failures=retries),
+            failure_config=tune.FailureConfig(max_failures=-1),
             verbose=0,
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
         ),

@@ -51,40 +51,46 @@ class Group:
         for uid in self._trainer.uids:
             if uid not in wanted:
                 self._trainer.evict(uid)
-                checkpoint.discard(self._attempt(self._jobs.pop(uid)))
+                checkpoint.discard(self._run(self._jobs.pop(uid)))
         for uid, job in wanted.items():
             if uid not in self._jobs:
                 self._admit(job)
 
     def step(self) -> list[News]:
-        """Trains until there is news worth a message."""
+        """Trains until there is news worth a message, or for ``NEWS_SECONDS``."""
         news: dict[str, list[Progress]] = {uid: [] for uid in self._trainer.uids}
-        start = time.monotonic()
+        until = time.monotonic() + NEWS_SECONDS
         while True:
-            progress = self._trainer.run()
+            progress = self._trainer.run(until - time.monotonic())
             for item in progress:
                 news[item.uid].append(item)
-            if time.monotonic() - start >= NEWS_SECONDS or any(map(self._wants_answer, progress)):
+            if time.monotonic() >= until or any(map(self._wants_answer, progress)):
                 break
-        sent = [self._tell(uid, items) for uid, items in news.items()]
-        if time.monotonic() - self._saved_at >= self._common.checkpoint_seconds:
+        to_confirm = [item.uid for item in progress if item.outcome == "done" and self._confirms(item.uid)]
+        if to_confirm or time.monotonic() - self._saved_at >= self._common.checkpoint_seconds:
             self.save()
-        return sent
+        # Opening the test part takes long: one run at a time, what it learned saved before, the others told at once.
+        return [self._tell(uid, items) for uid, items in news.items() if uid not in to_confirm[1:]]
 
     def save(self) -> None:
         """Checkpoints every run that is still in training."""
         for uid in self._trainer.uids:
-            state = self._trainer.state_dict(uid)
-            checkpoint.save(self._attempt(self._jobs[uid]), state["row"]["steps"], state, self._identity(uid))
+            self._save(uid)
         self._saved_at = time.monotonic()
+
+    def _save(self, uid: str) -> None:
+        state = self._trainer.state_dict(uid)
+        checkpoint.save(self._attempt(self._jobs[uid]), state["row"]["steps"], state, self._identity(uid))
 
     def _admit(self, job: Job) -> None:
         uid = job.run.uid
-        saved = checkpoint.load_latest(self._attempt(job).parent, self._identity(uid))
+        saved = checkpoint.load_latest(self._run(job), self._identity(uid))
         own, rest = (mix(self._common.seed, seed) for seed in (job.run.seed, STILL_SEED))
         self._trainer.admit(uid, Seeds.varying(job.run.varied, own, rest), job.settings, saved)
         self._jobs[uid] = job
         self._unsent[uid] = saved is not None
+        if saved:  # now it is this attempt's own, whatever an earlier one that was cut off may still write
+            self._save(uid)
 
     def _wants_answer(self, progress: Progress) -> bool:
         if progress.outcome is not None:
@@ -99,12 +105,15 @@ class Group:
             reports = self._trainer.history(uid)
         outcome = items[-1].outcome
         if outcome is None:
-            return News(uid, job.attempt, reports)
-        extra = self._confirmed(job) if job.run.stage == "confirm" and outcome == "done" else {}
+            return News(uid, job.attempt, items[-1].step, reports)
+        extra = self._confirmed(job) if outcome == "done" and self._confirms(uid) else {}
         end = self._trainer.end(uid, outcome, extra)
         self._trainer.evict(uid)
-        checkpoint.discard(self._attempt(job))
-        return News(uid, job.attempt, reports, end)
+        checkpoint.discard(self._run(job))
+        return News(uid, job.attempt, items[-1].step, reports, end)
+
+    def _confirms(self, uid: str) -> bool:
+        return self._jobs[uid].run.stage == "confirm"
 
     def _confirmed(self, job: Job) -> dict[str, float]:
         """Opens the test part, here and nowhere else; leaves the run's pictures in its folder."""
@@ -117,6 +126,9 @@ class Group:
         folder.mkdir(parents=True, exist_ok=True)
         np.savez_compressed(folder / "outputs.npz", **arrays)
         return self._trainer.test(job.run.uid, x.to(self._common.device), self._common.iwae_samples)
+
+    def _run(self, job: Job) -> Path:
+        return self._attempt(job).parent
 
     def _attempt(self, job: Job) -> Path:
         return attempt_folder(self._common.folder, job.run.uid, job.attempt)
@@ -150,7 +162,12 @@ class Worker(tune.Trainable):
             import_plugin(plugin)
         torch.set_num_threads(common.threads)
         self._roster = Roster(common.study_hash, self.trial_id)
-        jobs = self._roster.read() or [Job.load(job) for job in json.loads(new_config["jobs"])]
+        self._group: Group | None = None
+        jobs = self._roster.read()
+        if jobs is None:
+            jobs = [Job.load(job) for job in json.loads(new_config["jobs"])]
+        if not jobs:  # all were given up while no worker had them
+            return True
         workload = jobs[0].run.workload
         if workload not in self._tasks:
             self._tasks[workload] = make_task(common.workloads[workload], common.data_folder, common.device)
@@ -159,10 +176,13 @@ class Worker(tune.Trainable):
         return True
 
     def step(self) -> dict[str, Any]:
+        if self._group is None:
+            return {"news": "[]"}
         if self._shared:
             self._group.follow(self._roster.read() or [])
         return {"news": json.dumps([asdict(news) for news in self._group.step()])}
 
     def cleanup(self) -> None:
         """Called when the driver lets go: whatever is still in training can be resumed from here."""
-        self._group.save()
+        if self._group is not None:
+            self._group.save()

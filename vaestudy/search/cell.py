@@ -143,11 +143,11 @@ class CellSearch:
         """Stores L_val after an epoch; whether the trial should stop.
 
         A value that is not finite is not stored. An epoch reported before keeps its value, and its verdict where
-        that was to stop; a trial that has been told should stop in any case.
+        that was to stop; a trial that has been told and runs again stops where it stopped.
         """
         row = self._rows()[number]
         if row.state.is_finished():
-            return True
+            return row.state != TrialState.COMPLETE and bool(epoch >= row.user_attrs.get(STOPPED, 0))
         trial_id = self._trial_id(row)
         values = row.intermediate_values
         if math.isfinite(value) and epoch not in values:

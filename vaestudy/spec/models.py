@@ -238,7 +238,10 @@ class Budget(Frozen):
     """What the study may use."""
 
     wall_clock: str | None = Field(default=None, pattern=WALL_CLOCK)
-    retries: int = Field(default=2, ge=0, description="real failures forgiven per trial")
+    retries: int = Field(default=2, ge=0, description="times that a run may lose its worker without getting further")
+    silence: str = Field(
+        default="1h", pattern=WALL_CLOCK, description="a worker that says nothing for so long is taken for hung"
+    )
     checkpoint_seconds: float = Field(default=15.0, ge=0.0, description="least time between a run's checkpoints")
     max_failed_share: Share = Field(default=0.5, description="exit 6 where more of the runs fail (infrastructure)")
 

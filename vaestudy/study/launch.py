@@ -165,7 +165,7 @@ def _run(
             log.info("Ray is up: %d workers", cluster.workers)
             threads = max(1, int(study.resources.cpus))
             common = _common(study, folder.path, cluster.device, threads)
-            execute(queue, common, cluster, study.resources.population, study.budget.retries)
+            execute(queue, common, cluster, study.resources.population)
         except KeyboardInterrupt:
             raise InterruptedStudyError(f"stopped at once; go on with: vaestudy resume {study.name}", 2) from None
         finally:
@@ -210,6 +210,8 @@ def _common(study: Study, folder: Path, device: str, threads: int) -> Common:
         threads=threads,
         verdicts_from=None if study.search.pruner.name == "none" else first_rung(study),
         checkpoint_seconds=study.budget.checkpoint_seconds,
+        silence=parse_duration(study.budget.silence),
+        retries=study.budget.retries,
         iwae_samples=study.confirm.iwae_samples,
         seed=study.seed,
     )

@@ -25,12 +25,14 @@ class Unit:
     """One Optuna study and what follows from it: a cell, or in joint mode a workload with all methods.
 
     Attributes:
+        lost: trials that the search was told of, but whose records are gone; they run again, with the same numbers.
         reruns: what the winners still have to run; None until the search has finished.
     """
 
     workload: str
     methods: tuple[str, ...]
     search: CellSearch
+    lost: deque[Job]
     reruns: deque[Job] | None = None
 
 
@@ -65,13 +67,17 @@ class StudyQueue:
             record.run.uid: (record.run, record.end) for record in read_runs(folder) if record.end
         }
         self.live: dict[str, Job] = {}
+        self._released: deque[list[Job]] = deque()
         self._units = deque(self._unit(key, search) for key, search in searches.items())
         self._targets: dict[str, deque[Job] | None] = dict.fromkeys(study.workloads)
         self._check_searched()
 
     def _unit(self, key: str, search: CellSearch) -> Unit:
         workload, _, method = key.partition("/")
-        return Unit(workload, (method,) if method else tuple(self._study.methods), search)
+        told = [trial for trial in search.told() if trial.outcome != "failed"]
+        jobs = [self._stages.trial(Cell(workload, trial.method), trial.number, trial.drawn) for trial in told]
+        lost = deque(self._missing(jobs)) if "search" in self._wanted else deque[Job]()
+        return Unit(workload, (method,) if method else tuple(self._study.methods), search, lost)
 
     def _check_searched(self) -> None:
         if "search" in self._wanted:
@@ -88,7 +94,12 @@ class StudyQueue:
     # --- what runs next ---------------------------------------------------------------------------------------------
 
     def take(self, count: int) -> Sequence[Job]:
-        """Up to ``count`` jobs of one cell, cells in turn so that all advance together."""
+        """Up to ``count`` jobs of one cell: what was given back first, then cells in turn, so that all advance."""
+        if self._released:
+            batch = self._released.popleft()
+            if batch[count:]:
+                self._released.appendleft(batch[count:])
+            return [self._open(job) for job in batch[:count]]
         for _ in range(len(self._units)):
             self._units.rotate(-1)
             jobs = self._from_unit(self._units[-1], count)
@@ -106,10 +117,13 @@ class StudyQueue:
     def exhausted(self) -> bool:
         """Nothing to ask for, nothing to rerun, and no search in flight that reruns would follow."""
         waiting = [*(unit.reruns for unit in self._units), *self._targets.values()]
-        return all(jobs is not None and not jobs for jobs in waiting)
+        given_back = [self._released, *(unit.lost for unit in self._units)]
+        return not any(given_back) and all(jobs is not None and not jobs for jobs in waiting)
 
     def _from_unit(self, unit: Unit, count: int) -> list[Job]:
-        jobs = self._trials(unit, count) if "search" in self._wanted else []
+        jobs = self._pop(unit.lost, count)
+        if not jobs and "search" in self._wanted:
+            jobs = self._trials(unit, count)
         if jobs:
             return jobs
         if unit.reruns is None and unit.search.finished():
@@ -193,6 +207,13 @@ class StudyQueue:
         """The job's next attempt, with a spool of its own."""
         self._spools.pop(job.run.uid).close()
         return self._open(job)
+
+    def release(self, jobs: Sequence[Job]) -> None:
+        """Takes jobs of one cell back, to give them out again, together and with no others."""
+        for job in jobs:
+            self._spools.pop(job.run.uid).close()
+            del self.live[job.run.uid]
+        self._released.append(list(jobs))
 
     def fail(self, job: Job, reason: str) -> None:
         """Ends the run as failed: infrastructure, not the method."""
