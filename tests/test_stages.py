@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -142,3 +143,26 @@ def test_more_trials_confirm_the_new_winner(folder: Path) -> None:
     drain(open_queue(folder, study(methods=("adam",), trials=2, confirm={"seeds": 2})))
     jobs = drain(open_queue(folder, study(methods=("adam",), trials=3, confirm={"seeds": 2})))
     assert [(job.run.stage, job.run.trial) for job in jobs] == [("search", 2), ("confirm", 2), ("confirm", 2)]
+
+
+def test_a_trial_whose_record_is_gone_runs_again_as_it_was(folder: Path) -> None:
+    made = study(trials=3, confirm=CONFIRM)
+    first = {job.run.uid: job.run for job in drain(open_queue(folder, made)) if job.run.stage == "search"}
+    gone = [uid for uid, run in first.items() if run.trial == 1]
+    for uid in gone:
+        shutil.rmtree(folder / "runs" / uid)
+    again = drain(open_queue(folder, made))
+    assert {job.run.uid: job.run for job in again} == {uid: first[uid] for uid in gone}
+    assert drain(open_queue(folder, made)) == []
+
+
+def test_what_was_given_back_is_given_out_again_alone(folder: Path) -> None:
+    queue = open_queue(folder, study(trials=4))
+    jobs = list(queue.take(4))
+    queue.release(jobs[2:])
+    assert [job.run.uid for job in queue.take(1)] == [jobs[2].run.uid]
+    again = queue.take(3)
+    assert [job.run.uid for job in again] == [jobs[3].run.uid]
+    assert again[0].attempt == 2
+    assert not queue.exhausted
+    queue.close()
