@@ -11,10 +11,11 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, Literal, ParamSpec, TypeVar
 
 import ray
-from ray import tune
+from ray import cloudpickle, tune
 from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
 
@@ -234,9 +235,9 @@ class _Failures(tune.Callback):
 
 
 def _error(trial: Trial) -> BaseException:
-    """What a worker died of: the error itself, or where that could not travel, its text."""
-    error = trial.get_pickled_error()
-    return error if error is not None else RuntimeError(trial.get_error())
+    """What a worker died of, as Tune has just left it in a file."""
+    error: BaseException = cloudpickle.loads(Path(trial.pickled_error_file).read_bytes())
+    return error
 
 
 def execute(queue: RunQueue, common: Common, cluster: Cluster, population: int) -> None:

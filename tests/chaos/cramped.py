@@ -1,0 +1,36 @@
+"""A plug-in with a likelihood that wants more memory for each run than this machine can give to all of them.
+
+``VAESTUDY_TEST_SHARE`` is the share of the machine's memory that it asks for, once for each run that trains; what it
+gets it does not touch.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import psutil
+import torch
+from torch import Tensor
+
+from vaestudy.distributions import Bernoulli, likelihoods
+
+SHARE = float(os.environ.get("VAESTUDY_TEST_SHARE", "0"))
+
+
+@dataclass(frozen=True)
+class Greedy(Bernoulli):
+    """Bernoulli pixels, wastefully."""
+
+    def distortion(self, output: Tensor, x: Tensor) -> Tensor:
+        total = psutil.virtual_memory().total + psutil.swap_memory().total
+        torch.empty(len(output) * int(SHARE * total), dtype=torch.uint8)
+        return super().distortion(output, x)
+
+
+def greedy() -> Greedy:
+    """Bernoulli pixels, wastefully."""
+    return Greedy()
+
+
+likelihoods.add("greedy", greedy, greedy, None)
