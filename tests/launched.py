@@ -52,9 +52,9 @@ def launch(results: Path, *more: str) -> subprocess.Popen[str]:
     return vaestudy("launch", "studies/quickstart.yaml", *SMALL, *more, results=results)
 
 
-def finished(process: subprocess.Popen[str], code: int = 0) -> tuple[str, str]:
+def finished(process: subprocess.Popen[str], code: int = 0, seconds: float = 240.0) -> tuple[str, str]:
     """Standard output and error of a command that ends with this exit code, and without a traceback."""
-    out, err = process.communicate(timeout=240)
+    out, err = process.communicate(timeout=seconds)
     assert process.returncode == code, err
     assert "Traceback" not in err
     return out, err
