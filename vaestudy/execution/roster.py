@@ -29,6 +29,7 @@ class Roster:
         text = _internal_kv_get(self._key)
         return None if text is None else [Job.load(job) for job in json.loads(text)]
 
-    def forget(self) -> None:
-        """Removes the roster."""
-        _internal_kv_del(self._key)
+    @staticmethod
+    def forget(study_hash: str) -> None:
+        """Removes the rosters of all groups of a study."""
+        _internal_kv_del(f"vaestudy/{study_hash}/", del_by_prefix=True)

@@ -145,7 +145,7 @@ class Dispatcher:
     def _close(self, group: str) -> None:
         self._heard.pop(group, None)
         if self._groups.pop(group, None) is not None:
-            self._roster(group).forget()
+            self._roster(group).write([])  # whatever the worker still has is not to be saved
 
     def _roster(self, group: str) -> Roster:
         return Roster(self._common.study_hash, group)
@@ -271,5 +271,6 @@ def execute(queue: RunQueue, common: Common, cluster: Cluster, population: int) 
         tuner.fit()
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+    Roster.forget(common.study_hash)
     if dispatcher.error is not None:
         raise dispatcher.error

@@ -51,7 +51,7 @@ class Group:
         for uid in self._trainer.uids:
             if uid not in wanted:
                 self._trainer.evict(uid)
-                checkpoint.discard(self._run(self._jobs.pop(uid)))
+                del self._jobs[uid]
         for uid, job in wanted.items():
             if uid not in self._jobs:
                 self._admit(job)
@@ -73,7 +73,8 @@ class Group:
         return [self._tell(uid, items) for uid, items in news.items() if uid not in to_confirm[1:]]
 
     def save(self) -> None:
-        """Checkpoints every run that is still in training."""
+        """Checkpoints every run that is still in training, or whose end nobody has been told yet; the driver removes
+        a run's checkpoints once its end is recorded."""
         for uid in self._trainer.uids:
             self._save(uid)
         self._saved_at = time.monotonic()
@@ -84,7 +85,7 @@ class Group:
 
     def _admit(self, job: Job) -> None:
         uid = job.run.uid
-        saved = checkpoint.load_latest(self._run(job), self._identity(uid))
+        saved = checkpoint.load_latest(self._attempt(job).parent, self._identity(uid))
         own, rest = (mix(self._common.seed, seed) for seed in (job.run.seed, STILL_SEED))
         self._trainer.admit(uid, Seeds.varying(job.run.varied, own, rest), job.settings, saved)
         self._jobs[uid] = job
@@ -109,7 +110,6 @@ class Group:
         extra = self._confirmed(job) if outcome == "done" and self._confirms(uid) else {}
         end = self._trainer.end(uid, outcome, extra)
         self._trainer.evict(uid)
-        checkpoint.discard(self._run(job))
         return News(uid, job.attempt, items[-1].step, reports, end)
 
     def _confirms(self, uid: str) -> bool:
@@ -126,9 +126,6 @@ class Group:
         folder.mkdir(parents=True, exist_ok=True)
         np.savez_compressed(folder / "outputs.npz", **arrays)
         return self._trainer.test(job.run.uid, x.to(self._common.device), self._common.iwae_samples)
-
-    def _run(self, job: Job) -> Path:
-        return self._attempt(job).parent
 
     def _attempt(self, job: Job) -> Path:
         return attempt_folder(self._common.folder, job.run.uid, job.attempt)
@@ -183,6 +180,9 @@ class Worker(tune.Trainable):
         return {"news": json.dumps([asdict(news) for news in self._group.step()])}
 
     def cleanup(self) -> None:
-        """Called when the driver lets go: whatever is still in training can be resumed from here."""
-        if self._group is not None:
+        """Called when the driver lets go: whatever is still wanted can be resumed from here."""
+        wanted = self._roster.read()
+        if self._group is not None and wanted != []:
+            if wanted is not None:
+                self._group.follow(wanted)
             self._group.save()

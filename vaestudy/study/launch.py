@@ -165,7 +165,8 @@ def _run(
             log.info("Ray is up: %d workers", cluster.workers)
             threads = max(1, int(study.resources.cpus))
             common = _common(study, folder.path, cluster.device, threads)
-            execute(queue, common, cluster, study.resources.population)
+            with watch.signals():  # Ray has put its own in their place, which abort
+                execute(queue, common, cluster, study.resources.population)
         except KeyboardInterrupt:
             raise InterruptedStudyError(f"stopped at once; go on with: vaestudy resume {study.name}", 2) from None
         finally:

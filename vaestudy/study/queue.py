@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from pathlib import Path
 
+from vaestudy import checkpoint
 from vaestudy.errors import ConflictError
 from vaestudy.execution import Job
 from vaestudy.records import STAGES, End, Report, Run, Spool, Stage, last_attempt, read_runs
@@ -66,6 +67,8 @@ class StudyQueue:
         self.ended: dict[str, tuple[Run, End]] = {
             record.run.uid: (record.run, record.end) for record in read_runs(folder) if record.end
         }
+        for uid in self.ended:
+            checkpoint.discard(folder / "runs" / uid)
         self.live: dict[str, Job] = {}
         self._released: deque[list[Job]] = deque()
         self._units = deque(self._unit(key, search) for key, search in searches.items())
@@ -198,6 +201,7 @@ class StudyQueue:
         """Spools the end, then tells the search."""
         if not self._spools[job.run.uid].end(end):
             return
+        checkpoint.discard(self._folder / "runs" / job.run.uid)
         del self._spools[job.run.uid], self.live[job.run.uid]
         self.ended[job.run.uid] = (job.run, end)
         if job.run.stage == "search":
