@@ -1,0 +1,123 @@
+"""What a host without the token gets from a Ray cluster while a study runs on it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import ray
+
+from tests.chaos.ledger import Ledger
+from tests.chaos.stranger import UNAUTHENTICATED, UNIMPLEMENTED
+from tests.fixtures.hosts import Host, Hosts, hosts
+from tests.fixtures.ray_cluster import RayCluster, cluster_of
+from tests.launched import SMALL, runs_of, until, until_recorded
+
+__all__ = ["hosts"]
+
+RAY = Path(ray.__file__).parent
+HARMLESS = (
+    "/ray.rpc.NodeInfoGcsService/GetAllNodeInfo",
+    "/ray.rpc.NodeManagerService/GetNodeStats",
+    "/ray.rpc.CoreWorkerService/GetCoreWorkerStats",
+    "POST /get_runtime_envs_info",
+)
+"""One call to each kind of server, which must answer whoever has the token."""
+
+PUBLIC = ("/grpc.health.v1.Health/Check", "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo")
+"""Answered to anybody: that a server is up, and the names of its services."""
+
+REFUSED = (None, UNIMPLEMENTED, UNAUTHENTICATED, 401, 403, 404, 405)
+
+Answers = dict[tuple[str, int, str], int | None]
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(600)
+@pytest.mark.bar("R19", "every port of a Ray cluster asked for every call from a host without its token")
+def test_r19_a_stranger_on_the_network_can_call_nothing_of_ray(hosts: Hosts, ledger: Ledger, tmp_path: Path) -> None:
+    cluster, (worker,) = cluster_of(hosts, tmp_path, workers=1)
+    stranger = hosts.add("stranger")
+    study = tmp_path / "results" / "quickstart"
+    driver = cluster.launch("studies/quickstart.yaml", *SMALL, "train.epochs=5000", results=study.parent)
+    until_recorded(study, driver, runs=1)
+
+    ports = [(host.address, port) for host in (cluster.head, worker) for port in _listening(host)]
+    calls = [*_grpc_methods(), *PUBLIC, *_http_requests()]
+    token = Path(cluster.credentials["RAY_AUTH_TOKEN_PATH"]).read_text()
+    known = _ask(stranger, tmp_path, ports, HARMLESS, token)
+    done = {call for (_, _, call), status in known.items() if status in (0, 200)}
+    assert done == set(HARMLESS), "with the token the same questions are answered"
+
+    for wrong in (None, secrets.token_hex(32)):
+        answers = _ask(stranger, tmp_path, ports, calls, wrong)
+        accepted = {question: status for question, status in answers.items() if status not in REFUSED}
+        assert {call for _, _, call in accepted} <= set(PUBLIC), accepted
+        ledger.met += len(answers)
+    _nobody_joins(stranger, cluster)
+    ledger.figures |= {"ports": len(ports), "calls each": len(calls), "done but health and service names": 0}
+
+    steps = _steps(study)
+    until(lambda: _steps(study) > steps, driver)  # nobody was hurt
+    os.killpg(driver.pid, signal.SIGKILL)
+    driver.communicate()
+
+
+def _listening(host: Host) -> list[int]:
+    """The TCP ports of a host that others can reach."""
+    code, said = host.run("ss", "--listening", "--tcp", "--numeric", "--no-header")
+    assert code == 0, said
+    found = [line.split()[3].rpartition(":") for line in said.splitlines() if line]
+    return sorted({int(port) for address, _, port in found if "127.0.0.1" not in address and address != "[::1]"})
+
+
+def _grpc_methods() -> list[str]:
+    """Every gRPC call that Ray's programs know by name."""
+    programs = [RAY / "core/src/ray/raylet/raylet", RAY / "core/src/ray/gcs/gcs_server", *RAY.glob("_raylet*.so")]
+    named = {name for path in programs for name in re.findall(rb"/ray\.rpc\.[A-Za-z.]+/[A-Za-z]+", path.read_bytes())}
+    assert len(named) > 100
+    return sorted(name.decode() for name in named)
+
+
+def _http_requests() -> list[str]:
+    """Every HTTP route of Ray's dashboard and agents, some name in the place of a parameter."""
+    route = re.compile(r"(?:routes\.|router\.add_)(get|post|put|delete)\(\s*f?[\"'](/[^\"'?]*)")
+    sources = [*(RAY / "dashboard").rglob("*.py"), *(RAY / "_private" / "runtime_env").rglob("*.py")]
+    found = {(verb, path) for source in sources for verb, path in route.findall(source.read_text())}
+    assert ("post", "/get_or_create_runtime_env") in found
+    return sorted(f"{verb.upper()} {re.sub(r'{.*?}', 'x', path)}" for verb, path in found)
+
+
+def _ask(
+    stranger: Host, folder: Path, ports: Sequence[tuple[str, int]], calls: Sequence[str], token: str | None
+) -> Answers:
+    questions = [(address, port, call) for address, port in ports for call in calls]
+    file = folder / "questions.json"
+    file.write_text(json.dumps([[*question, token] for question in questions]))
+    code, said = stranger.run(sys.executable, "-m", "tests.chaos.stranger", str(file), timeout=240)
+    assert code == 0, said
+    return dict(zip(questions, json.loads(said), strict=True))
+
+
+def _nobody_joins(stranger: Host, cluster: RayCluster) -> None:
+    """Neither as a driver nor as a host that would be given work."""
+    drive = [sys.executable, "-c", f"import ray; ray.init({cluster.address!r})"]
+    join = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", f"--address={cluster.address}"]
+    wrong = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    tried = [stranger.popen(*do, env=env) for do in (drive, join) for env in ({"RAY_AUTH_MODE": "disabled"}, wrong)]
+    for process in tried:
+        _, err = process.communicate(timeout=120)
+        assert process.returncode != 0
+        assert "InvalidAuthToken" in err
+    assert stranger.processes() == []
+
+
+def _steps(study: Path) -> int:
+    return sum(record.reports[-1].step for record in runs_of(study).values() if record.reports)
