@@ -44,6 +44,12 @@ class Shelf:
             (experiment,) = connection.execute("SELECT experiment_id FROM experiments WHERE name = ?", [self.study])
             return list(connection.execute(query, experiment))
 
+    def begun(self) -> int:
+        """How many runs there are by now; 0 where the study is not known yet."""
+        with closing(sqlite3.connect(self.database)) as connection:
+            query = "SELECT count(*) FROM runs JOIN experiments USING (experiment_id) WHERE experiments.name = ?"
+            return int(connection.execute(query, [self.study]).fetchone()[0])
+
     def rows(self) -> Counter[tuple[Any, ...]]:
         """Every stored metric row: (run name, key, step, time, value)."""
         return Counter(

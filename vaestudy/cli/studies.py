@@ -266,6 +266,7 @@ def _run(
             address=address,
             seconds=limit,
             listener=watcher.show,
+            notice=output.note,
             retry_failed=retry_failed,
             stages=wanted,
         )

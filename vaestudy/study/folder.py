@@ -6,6 +6,7 @@
                 runs/           the records (records.py)
                 report/         tables and figures
                 driver.log      what was not for the terminal
+                shipper.log     the same of the process that writes MLflow, which has shipper.lock
 """
 
 from __future__ import annotations
@@ -117,6 +118,11 @@ class StudyFolder:
             file.write(json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "since": time.time()}))
             file.flush()
             yield
+
+    @property
+    def holder(self) -> str:
+        """The driver that took the lock last, as it wrote itself down."""
+        return (self.path / "lock").read_text()
 
     @property
     def running(self) -> bool:

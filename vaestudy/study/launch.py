@@ -20,7 +20,7 @@ from vaestudy.spec import Study, cells, first_rung, space, study_hash
 from vaestudy.study.folder import StudyFolder, parse_duration
 from vaestudy.study.paper import make_export
 from vaestudy.study.queue import StudyQueue
-from vaestudy.study.ship import ShipperProcess
+from vaestudy.study.ship import Notice, ShipperProcess
 from vaestudy.study.status import Status, make, status
 from vaestudy.tracking import check_environment, preflight, tracking_uri
 
@@ -75,6 +75,7 @@ def launch(
     address: str | None = None,
     seconds: float | None = None,
     listener: Listener = lambda status: None,
+    notice: Notice = lambda text: None,
     retry_failed: bool = False,
     stages: Collection[Stage] = STAGES,
 ) -> Status:
@@ -87,6 +88,7 @@ def launch(
         address: of a Ray cluster; None starts one on this machine.
         seconds: stop, resumable, after so long.
         listener: told the status a few times a second.
+        notice: told in a line what the user should know, e.g. that MLflow has not caught up.
         retry_failed: run trials again that failed for good (infrastructure).
         stages: what to run; the others are left as they are.
 
@@ -105,8 +107,13 @@ def launch(
         storage = open_storage(study.storage.optuna, folder.path)
         stack.callback(storage.close)
         searches = _searches(study, storage, retry_failed)
-        shipper = stack.enter_context(ShipperProcess.start(study, folder, command))
-        _run(study, folder, searches, address, seconds, listener, stages)
+        shipper = stack.enter_context(ShipperProcess.start(study, folder, command, notice))
+
+        def tell(now: Status) -> None:
+            shipper.tend()
+            listener(now)
+
+        _run(study, folder, searches, address, seconds, tell, stages)
         make_export(folder.path, study.report.formats, folder.report)
         shipper.finish()
     return _judged(study, status(folder))

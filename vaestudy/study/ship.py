@@ -1,31 +1,47 @@
 """The shipper process: reads spools, writes MLflow, never in training's way.
 
-The driver starts it and closes its standard input at the end; a killed driver closes it too. Either way it ships what
-is left and ends.
+The driver starts it, starts it again if it dies, and closes its standard input at the end; a killed driver closes it
+too. Either way it ships what is left and ends. There is one at a time: a new driver's shipper waits for the old one's,
+which gives way.
 """
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import select
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vaestudy import analysis
-from vaestudy.errors import DataError, ServiceError, VaestudyError
+from vaestudy.errors import DataError, VaestudyError
 from vaestudy.spec import Study, study_hash
 from vaestudy.study.folder import StudyFolder
-from vaestudy.tracking import Shipper, tracking_uri
+from vaestudy.tracking import Shipper, SupersededError, tracking_uri
 
 PASS_SECONDS = 2.0
 LONGEST_WAIT = 30.0
+LAST_SECONDS = 30.0
+"""How long, after its driver's end, a shipper goes on trying where MLflow does not answer; a server starts in less."""
+
 PATIENCE = 120.0
 """Seconds that the end of a study waits for MLflow to catch up."""
+
+HURRY = 3.0
+"""Seconds that a study which is stopped waits for it."""
+
+UNNOTICED = 5.0
+"""Seconds of waiting that need no word."""
+
+RESTART_SECONDS = 30.0
+"""The least time between two shippers of a driver."""
+
+Notice = Callable[[str], None]
 
 log = logging.getLogger(__name__)
 
@@ -33,67 +49,125 @@ log = logging.getLogger(__name__)
 class ShipperProcess:
     """The driver's hold on its shipper."""
 
-    def __init__(self, process: subprocess.Popen[bytes] | None):
-        self._process = process
+    def __init__(self, command: Sequence[str], folder: StudyFolder, notice: Notice):
         self.behind = False
+        self._command = command
+        self._folder = folder
+        self._notice = notice
+        self._process: subprocess.Popen[bytes] | None = None
+        self._started = 0.0
 
     @classmethod
     @contextmanager
-    def start(cls, study: Study, folder: StudyFolder, command: str) -> Iterator[ShipperProcess]:
-        """Starts the shipper, or nothing where tracking is off."""
-        uri = tracking_uri(study.tracking.mlflow, folder.path.parent)
-        if uri is None:
-            yield cls(None)
+    def start(
+        cls, study: Study, folder: StudyFolder, command: str, notice: Notice = lambda text: None
+    ) -> Iterator[ShipperProcess]:
+        """Starts the shipper, or nothing where tracking is off.
+
+        Args:
+            folder: the study's, which this process has locked.
+            command: the command line, as MLflow shows it.
+            notice: told in a line what the user should know.
+        """
+        arguments = [sys.executable, "-m", "vaestudy.study.ship", str(folder.path), command, folder.holder]
+        shipper = cls(arguments, folder, notice)
+        if tracking_uri(study.tracking.mlflow, folder.path.parent) is not None:
+            shipper._start()
+        try:
+            yield shipper
+        finally:
+            shipper.finish(HURRY)
+
+    def tend(self) -> None:
+        """Starts another shipper where the last one has died, but not all the time."""
+        if self._has_died() and time.monotonic() - self._started >= RESTART_SECONDS:
+            self._start()
+
+    def finish(self, patience: float = PATIENCE) -> None:
+        """Lets the shipper catch up and end; ``behind`` says that it has not yet. It goes on without us then."""
+        if self._process is None:
             return
-        with (folder.path / "shipper.log").open("ab") as output:
-            arguments = [sys.executable, "-m", "vaestudy.study.ship", str(folder.path), command]
-            process = subprocess.Popen(
-                arguments,
+        if self._has_died():
+            self._start()
+        process, self._process = self._process, None
+        assert process.stdin is not None
+        process.stdin.close()
+        code = self._code(process, patience)
+        self.behind = code != 0
+        if self.behind:
+            how = "is still being written, in the background" if code is None else "has not caught up"
+            log.warning("MLflow %s", how)
+            self._notice(
+                f"MLflow {how} (see {self._folder.path / 'shipper.log'}); nothing is lost, and what is missing there "
+                f"is sent with: vaestudy resume {self._folder.name}"
+            )
+
+    def _start(self) -> None:
+        if self._process is not None:
+            log.warning("the shipper has died (exit code %s); another one goes on", self._process.returncode)
+        with (self._folder.path / "shipper.log").open("ab") as output:
+            self._process = subprocess.Popen(
+                self._command,
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
                 env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "OMP_NUM_THREADS": "1"},
             )
-        shipper = cls(process)
+        self._started = time.monotonic()
+
+    def _has_died(self) -> bool:
+        return self._process is not None and self._process.poll() is not None
+
+    def _code(self, process: subprocess.Popen[bytes], patience: float) -> int | None:
+        """The shipper's exit code; None where our patience ends first, or the user's."""
         try:
-            yield shipper
-        finally:
-            shipper.finish()
-
-    def finish(self) -> None:
-        """Lets the shipper catch up and end; ``behind`` says that it could not in time."""
-        if self._process is None or self._process.stdin is None:
-            return
-        self._process.stdin.close()
-        self._process.stdin = None
-        try:
-            self.behind = self._process.wait(timeout=PATIENCE) != 0
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self.behind = True
-        if self.behind:
-            log.warning("MLflow has not caught up; vaestudy resume ships the rest")
+            with suppress(subprocess.TimeoutExpired):
+                return process.wait(min(patience, UNNOTICED))
+            if patience > UNNOTICED:
+                self._notice(f"Waiting for MLflow, {patience:.0f} s at most (Ctrl-C goes on without it) ...")
+                with suppress(subprocess.TimeoutExpired):
+                    return process.wait(patience - UNNOTICED)
+        except KeyboardInterrupt:
+            log.warning("told not to wait for MLflow")
+        return None
 
 
-def main(path: str, command: str) -> int:
-    """The shipper's life: a pass every two seconds, slower while MLflow does not answer."""
+@contextmanager
+def alone(folder: StudyFolder) -> Iterator[None]:
+    """Holds a study's side of MLflow for one process, which waits for the one that has it; two of them at once would
+    double runs. The lock frees itself when the process ends, however it ends."""
+    with (folder.path / "shipper.lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def main(path: str, command: str, driver: str) -> int:
+    """The shipper's life: a pass every two seconds, slower while MLflow does not answer; 0 where all is shipped, or
+    left to the shipper of another driver."""
     os.nice(5)
     folder = StudyFolder(Path(path))
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
     while not _has_reports(folder) and not _driver_is_done(PASS_SECONDS):
         pass  # making MLflow's database takes seconds that the first trials need to start
-    shipper = _patiently(folder, command)
-    if shipper is None:
-        return 1
+    with alone(folder):
+        try:
+            return _ship(_shipper(folder, command, lambda: folder.holder != driver))
+        except SupersededError:
+            log.info("a new driver has the study: its shipper goes on")
+            return 0
+
+
+def _ship(shipper: Shipper) -> int:
     wait = PASS_SECONDS
     while not _driver_is_done(wait):
         wait = PASS_SECONDS if _passed(shipper) else min(2 * wait, LONGEST_WAIT)
-    for _ in range(3):
-        if _passed(shipper, last=True):
-            return 0
+    until = time.monotonic() + LAST_SECONDS
+    while not _passed(shipper, last=True):
+        if time.monotonic() > until:
+            return 1
         time.sleep(PASS_SECONDS)
-    return 1
+    return 0
 
 
 def _has_reports(folder: StudyFolder) -> bool:
@@ -101,26 +175,21 @@ def _has_reports(folder: StudyFolder) -> bool:
     return any(spool.read_bytes().count(b"\n") > 1 for spool in folder.path.glob("runs/*/attempt-*/spool.jsonl"))
 
 
-def _patiently(folder: StudyFolder, command: str) -> Shipper | None:
+def _shipper(folder: StudyFolder, command: str, superseded: Callable[[], bool]) -> Shipper:
     study = folder.study()
     uri = tracking_uri(study.tracking.mlflow, folder.path.parent)
     assert uri is not None
-    while True:
-        try:
-            return Shipper(
-                study,
-                study_hash(study),
-                folder.path,
-                uri,
-                command=command,
-                run_figures=analysis.run_figures if study.tracking.figures else _no_figures,
-                study_files=_study_files,
-                answers=_answers,
-            )
-        except ServiceError as error:
-            log.warning("%s", error)
-            if _driver_is_done(LONGEST_WAIT):
-                return None
+    return Shipper(
+        study,
+        study_hash(study),
+        folder.path,
+        uri,
+        command=command,
+        run_figures=analysis.run_figures if study.tracking.figures else _no_figures,
+        study_files=_study_files,
+        answers=_answers,
+        superseded=superseded,
+    )
 
 
 def _passed(shipper: Shipper, last: bool = False) -> bool:
@@ -128,6 +197,8 @@ def _passed(shipper: Shipper, last: bool = False) -> bool:
         shipper.ship()
         if last:
             shipper.finish()
+    except SupersededError:
+        raise
     except VaestudyError as error:
         log.warning("not now: %s", error)
         return False
@@ -165,4 +236,4 @@ def _no_figures(record: object, folder: Path) -> Mapping[str, bytes]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], sys.argv[2]))
+    sys.exit(main(*sys.argv[1:]))

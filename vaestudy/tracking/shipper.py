@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-from vaestudy.errors import DataError, ServiceError
+from vaestudy.errors import DataError, ServiceError, VaestudyError
 from vaestudy.records import RunRecord, attempt_folder, last_attempt, read_run, run_uids, write_atomically
 from vaestudy.spec import Study
 from vaestudy.tracking.pictures import pictures
@@ -23,6 +23,10 @@ from vaestudy.tracking.stored import RefusedError
 RunFigures = Callable[[RunRecord, Path], Mapping[str, Path | bytes]]
 StudyFiles = Callable[[Path], Mapping[str, bytes]]
 Answers = Callable[[Path], Sequence[str]]
+
+
+class SupersededError(VaestudyError):
+    """Another process is to send the study from now on."""
 
 
 class Shipper:
@@ -43,6 +47,7 @@ class Shipper:
         run_figures: RunFigures,
         study_files: StudyFiles,
         answers: Answers,
+        superseded: Callable[[], bool] = lambda: False,
     ):
         """
         Args:
@@ -52,6 +57,7 @@ class Shipper:
             run_figures: figures by file name, of an ended run and the folder of its attempt.
             study_files: what the study's own run carries by path, of the study's folder.
             answers: what may be said so far of each workload and budget, of the study's folder.
+            superseded: whether another process is to go on; asked before each run.
         """
         self.problems: dict[str, str] = {}
         self._subject = Subject(study, study_hash, command)
@@ -60,6 +66,7 @@ class Shipper:
         self._run_figures = run_figures
         self._study_files = study_files
         self._answers = answers
+        self._superseded = superseded
         self._session: Session | None = None
         self._seen: dict[str, tuple[int, int]] = {}
 
@@ -69,6 +76,7 @@ class Shipper:
 
         Raises:
             ServiceError: not now; call again later, nothing is lost or doubled.
+            SupersededError: another process is to go on.
         """
         with self._conversation() as session:
             before = frozenset(session.begun)
@@ -84,9 +92,11 @@ class Shipper:
 
         Raises:
             ServiceError: not now; call again later.
+            SupersededError: another process is to go on; nothing is marked as ended.
         """
         with self._conversation() as session:
             self._ship_runs(session)
+            self._give_way()
             records = self._records(session)
             interrupted = [record for record in records if record.end is None]
             for record in interrupted:
@@ -103,11 +113,18 @@ class Shipper:
         return [read_run(self._folder, uid) for uid in known]
 
     def _ship_runs(self, session: Session) -> int:
-        shipped = sum(self._ship_run(session, uid) for uid in run_uids(self._folder))
+        shipped = 0
+        for uid in run_uids(self._folder):
+            self._give_way()
+            shipped += self._ship_run(session, uid)
         session.refresh_views()
         if shipped:
             self._write_places(session)
         return shipped
+
+    def _give_way(self) -> None:
+        if self._superseded():
+            raise SupersededError("another process is to send the study from now on")
 
     def _ship_run(self, session: Session, uid: str) -> int:
         attempt = last_attempt(self._folder, uid)
@@ -138,6 +155,7 @@ class Shipper:
 
     @contextmanager
     def _conversation(self) -> Iterator[Session]:
+        self._give_way()
         try:
             if self._session is None:
                 self._session = Session(self._subject, self._uri)
