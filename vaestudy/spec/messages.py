@@ -29,7 +29,7 @@ EXPECTED_MODEL = {Component.__name__: "a name, or a mapping with 'name'", Range.
 EXPECTED_PATTERN = {
     models.NAME: "a name of at most 64 letters a-z, digits, '_', '.' and '-', a letter or digit first",
     models.PHASE_NAME: "a name of at most 64 letters a-z, digits, '_' and '-', a letter or digit first",
-    models.WALL_CLOCK: "a number with its unit, such as 90s, 30m, 12h or 2d",
+    models.DURATION: "a number above 0 with its unit, such as 90s, 30m, 12h or 2d",
 }
 SHOWN = 60
 """At most this many characters of a value are repeated in a message."""

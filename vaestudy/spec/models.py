@@ -12,7 +12,7 @@ MOST_SEEDS = 999
 """Of a stage; each stage has a block of a thousand seeds."""
 INDEPENDENT = ("random", "sobol")
 """Samplers whose trials do not depend on each other's results: stage T of the protocol."""
-WALL_CLOCK = r"^\d+(\.\d+)?(s|m|h|d)$"
+DURATION = r"^(\d*[1-9]\d*(\.\d+)?|\d+\.\d*[1-9]\d*)(s|m|h|d)$"  # above 0
 RANGE_FORM = "one of {log: [lo, hi]}, {uniform: [lo, hi]}, {int: [lo, hi]}, {choice: [...]}"
 
 Name = Annotated[str, StringConstraints(pattern=NAME)]
@@ -237,10 +237,10 @@ class Resources(Frozen):
 class Budget(Frozen):
     """What the study may use."""
 
-    wall_clock: str | None = Field(default=None, pattern=WALL_CLOCK)
+    wall_clock: str | None = Field(default=None, pattern=DURATION)
     retries: int = Field(default=2, ge=0, description="times that a run may lose its worker without getting further")
     silence: str = Field(
-        default="1h", pattern=WALL_CLOCK, description="a worker that says nothing for so long is taken for hung"
+        default="1h", pattern=DURATION, description="a worker that says nothing for so long is taken for hung"
     )
     checkpoint_seconds: float = Field(default=15.0, ge=0.0, description="least time between a run's checkpoints")
     max_failed_share: Share = Field(default=0.5, description="exit 6 where more of the runs fail (infrastructure)")

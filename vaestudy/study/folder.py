@@ -81,13 +81,14 @@ class StudyFolder:
             raise ConflictError(f"{self.path}: budgets may grow, not shrink: {'; '.join(changed)}")
 
     def make(self) -> None:
-        """Makes the folder, readable by its owner only.
+        """Makes the folder and that of all studies, where they are missing, for their owner only.
 
         Raises:
             DiskError: it cannot be made.
         """
         try:
-            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            for folder in (self.path.parent, self.path):  # MLflow's files lie beside the study's
+                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
             raise DiskError(
                 f"cannot make {self.path}: {error.strerror}; name another folder with --results or storage.results"

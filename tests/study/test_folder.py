@@ -1,0 +1,30 @@
+"""A study's folder: who may read it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vaestudy.errors import DiskError
+from vaestudy.study.folder import StudyFolder
+
+
+def test_what_is_made_is_for_its_owner_only(tmp_path: Path) -> None:
+    folder = StudyFolder(tmp_path / "results" / "study")
+    folder.make()
+    assert [oct(path.stat().st_mode & 0o777) for path in (folder.path, folder.path.parent)] == ["0o700", "0o700"]
+
+
+def test_a_results_folder_that_is_there_keeps_its_mode(tmp_path: Path) -> None:
+    shared = tmp_path / "results"
+    shared.mkdir()
+    shared.chmod(0o755)
+    StudyFolder(shared / "study").make()
+    assert oct(shared.stat().st_mode & 0o777) == "0o755"
+
+
+def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
+    (tmp_path / "results").write_text("")
+    with pytest.raises(DiskError, match=r"cannot make .*--results"):
+        StudyFolder(tmp_path / "results" / "study").make()
