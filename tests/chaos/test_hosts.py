@@ -13,25 +13,18 @@ from tests.chaos.checkers import check, history
 from tests.chaos.ledger import Ledger
 from tests.fixtures.hosts import Host, Hosts, hosts
 from tests.fixtures.ray_cluster import cluster_of, trainers
-from tests.launched import finished, launch, runs_of, until, vaestudy, values
+from tests.launched import SMALL, finished, launch, runs_of, until, vaestudy, values
 from vaestudy.records import RunRecord, attempt_folder, read_spool
 
 __all__ = ["hosts"]
 
 EPOCHS = 80
-STUDY = [
-    "search.trials=2",
-    "confirm.seeds=1",
-    "confirm.sources=1",
-    "target.seeds=1",
-    f"train.epochs={EPOCHS}",
-    "confirm.iwae_samples=20",
-    "budget.checkpoint_seconds=0",
-]
-"""25 runs of about 3 s each; a worker saves before each of its messages."""
+STAGES = ["--stage", "search", "--stage", "confirm"]
+STUDY = [*SMALL, "search.trials=2", "confirm.seeds=1", f"train.epochs={EPOCHS}", "budget.checkpoint_seconds=0"]
+"""Twelve runs of about 3 s each; a worker saves before each of its messages."""
 
-RUNS = 25
-LEFT = 8
+RUNS = 12
+LEFT = 4
 """At least so many runs wait for the host that comes back, however fast the machine is."""
 
 CUT_SECONDS = 40.0
@@ -47,7 +40,7 @@ def test_r14_a_study_survives_a_host_that_dies_and_one_that_is_cut_off(
 ) -> None:
     study = tmp_path / "shared" / "quickstart"
     cluster, (dying, cut_off, spared) = cluster_of(hosts, tmp_path, workers=3)
-    driver = cluster.launch("studies/quickstart.yaml", *STUDY, results=study.parent)
+    driver = cluster.launch("studies/quickstart.yaml", *STUDY, *STAGES, results=study.parent)
 
     _until_in_mid_run(study, driver, runs=3)
     hosts.kill(dying)
@@ -69,7 +62,7 @@ def test_r14_a_study_survives_a_host_that_dies_and_one_that_is_cut_off(
     assert ledger.figures["reports redone"] == 0, "all that a worker told it had saved before"
     ledger.figures["rows checked"] = check(study, study.parent / "mlflow.db")
     calm = tmp_path / "calm" / "quickstart"
-    finished(launch(calm.parent, *STUDY), seconds=LONGEST)
+    finished(launch(calm.parent, *STUDY, *STAGES), seconds=LONGEST)
     assert values(study) == values(calm)
     assert history(study) == history(calm)
     _nobody_reads_old_attempts(study, tried_again)
