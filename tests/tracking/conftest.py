@@ -134,13 +134,13 @@ class Server:
             probe.bind(("127.0.0.1", 0))
             self.port = int(probe.getsockname()[1])
         self.address = f"http://127.0.0.1:{self.port}"
-        self._results = results
+        self.results = results
         self.start()
 
     def start(self) -> None:
-        command = ui_command(store_uri(self._results), self._results, self.port)
-        with (self._results / "server.log").open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, cwd=self._results)
+        command = ui_command(store_uri(self.results), self.results, self.port)
+        with (self.results / "server.log").open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, cwd=self.results)
         deadline = time.monotonic() + 90
         while not self._answers():
             assert self._process.poll() is None and time.monotonic() < deadline, "mlflow server did not start"
