@@ -63,7 +63,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         reports = report.measure()
         document["report"] = [timing.dump() for timing in reports]
         document["load"].append(load())
-        sections += ["", "## A report of 1,000 trials x 50 epochs", "", REPORT_LEGEND, "", *report.table(reports)]
+        sections += [
+            "",
+            "## A report of 1,000 trials x 50 epochs, tables of 10,000 x 10",
+            "",
+            REPORT_LEGEND,
+            "",
+            *report.table(reports),
+        ]
     text = "\n".join([*heading(document), *(f"\n{note}." for note in notes), *sections, ""])
     print(text)
     keep(document, text, "" if len(set(options.parts)) > 1 else f"-{options.parts[0]}")

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from vaestudy.errors import DataError, DiskError
 
@@ -179,16 +179,29 @@ class Spool:
             self._file.truncate(self._length)
 
 
+ATTEMPT = "attempt-"
+"""How the names of attempts begin."""
+
+
 def attempt_folder(study: Path, uid: str, attempt: int) -> Path:
     """Where the k-th execution of a run leaves its outputs."""
-    return study / "runs" / uid / f"attempt-{attempt}"
+    return study / "runs" / uid / f"{ATTEMPT}{attempt}"
+
+
+def attempts(study: Path, uid: str) -> list[int]:
+    """The numbers of a run's executions, from 1, rising; empty where there is none yet."""
+    folder = study / "runs" / uid
+    try:
+        with os.scandir(folder) as entries:
+            numbers = [entry.name[len(ATTEMPT) :] for entry in entries if entry.name.startswith(ATTEMPT)]
+    except FileNotFoundError:
+        return []
+    return sorted(int(number) for number in numbers if number.isdigit())
 
 
 def last_attempt(study: Path, uid: str) -> int:
     """The number of the current attempt, 0 where there is none yet (attempts count from 1)."""
-    folder = study / "runs" / uid
-    numbers = [p.name.removeprefix("attempt-") for p in folder.glob("attempt-*")] if folder.is_dir() else []
-    return max((int(n) for n in numbers if n.isdigit()), default=0)
+    return max(attempts(study, uid), default=0)
 
 
 def read_plan(study: Path, uid: str) -> Run:
@@ -199,7 +212,7 @@ def read_plan(study: Path, uid: str) -> Run:
     """
     path = study / "runs" / uid / "run.json"
     try:
-        return Run(**json.loads(path.read_text()))
+        return Run(**json.loads(path.read_bytes()))
     except (OSError, ValueError, TypeError) as error:
         raise DataError(f"{path}: not a run plan: {error}") from error
 
@@ -210,57 +223,89 @@ def read_run(study: Path, uid: str) -> RunRecord:
     Raises:
         DataError: the plan or a line before the last is damaged.
     """
-    attempt = last_attempt(study, uid)
-    started, reports, end = 0.0, [], None
-    for event in read_spool(attempt_folder(study, uid, attempt) / "spool.jsonl"):
-        kind = event.pop("kind")
-        if kind == "start":
-            started = event["time"]
-        elif kind == "report":
-            reports.append(Report(**event))
-        else:
-            end = End(**event)
-    return RunRecord(read_plan(study, uid), attempt, started, tuple(reports), end)
+    return _read_attempt(study, uid, last_attempt(study, uid))
 
 
 def read_runs(study: Path) -> Iterator[RunRecord]:
     """Every run of a study that has begun, in the order of their uids."""
     for uid in run_uids(study):
-        if last_attempt(study, uid):
-            yield read_run(study, uid)
+        attempt = last_attempt(study, uid)
+        if attempt:
+            yield _read_attempt(study, uid, attempt)
 
 
 def run_uids(study: Path) -> list[str]:
     """The uids of all runs that have a plan."""
-    return sorted(path.parent.name for path in (study / "runs").glob("*/run.json"))
+    runs = study / "runs"
+    folders = runs.iterdir() if runs.is_dir() else ()
+    return sorted(folder.name for folder in folders if (folder / "run.json").exists())
 
 
-def read_spool(path: Path, offset: int = 0) -> Iterator[dict[str, Any]]:
-    """The events of a spool from a byte offset on; a torn last line is dropped.
+def _read_attempt(study: Path, uid: str, attempt: int) -> RunRecord:
+    path = attempt_folder(study, uid, attempt) / "spool.jsonl"
+    started, reports, end = 0.0, [], None
+    try:
+        for event in read_spool(path):
+            kind = event.pop("kind")
+            if kind == "report":
+                reports.append(Report(**event))
+            elif kind == "end":
+                end = End(**event)
+            else:
+                started = event["time"]
+    except (TypeError, KeyError) as error:
+        raise DataError(f"{path}: not of this version: {error}") from error
+    return RunRecord(read_plan(study, uid), attempt, started, tuple(reports), end)
+
+
+def read_spool(path: Path) -> list[dict[str, Any]]:
+    """The events of a spool; a torn last line is dropped, a missing file has none.
 
     Raises:
         DataError: a line other than the last is damaged.
     """
-    if not path.exists():
-        return
-    with path.open("rb") as file:
-        file.seek(offset)
-        lines = file.read().split(b"\n")
+    found = inspect_spool(path)
+    if found.damaged:
+        raise DataError(
+            f"{path}:{found.damaged}: damaged line; set it aside with: vaestudy doctor NAME --repair, "
+            "then resume the study"
+        )
+    return found.events
+
+
+@dataclass(frozen=True)
+class SpoolState:
+    """What a spool's file holds.
+
+    Attributes:
+        events: of its lines before the first that is not sound.
+        damaged: the number of the first line that is not sound where that is not the last, 0 where there is none.
+        torn: the bytes of a last line that is not whole, all that a killed writer can leave.
+    """
+
+    events: list[dict[str, Any]]
+    damaged: int
+    torn: int
+
+
+def inspect_spool(path: Path) -> SpoolState:
+    """What a spool's file holds, sound or not; a missing file holds nothing."""
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except FileNotFoundError:
+        return SpoolState([], 0, 0)
     tail = lines.pop()
+    payloads: list[bytes] = []
+    damaged, torn = 0, len(tail)
     for number, line in enumerate(lines, start=1):
-        event = _parse(line)
-        if event is None:
-            if number == len(lines) and not tail:
-                return
-            raise DataError(f"{path}:{number}: damaged line; the run's checkpoint can send it again: resume the study")
-        yield event
-
-
-def _parse(line: bytes) -> dict[str, Any] | None:
-    checksum, _, payload = line.partition(b" ")
-    if checksum != b"%08x" % zlib.crc32(payload):
-        return None
-    return cast(dict[str, Any], json.loads(payload))
+        payload = line[9:]
+        if line[:9] != b"%08x " % zlib.crc32(payload):
+            last = number == len(lines) and not tail
+            damaged, torn = (0, len(line) + 1) if last else (number, 0)
+            break
+        payloads.append(payload)
+    # One call for all lines: half the time of a call for each.
+    return SpoolState(json.loads(b"[%s]" % b",".join(payloads)), damaged, torn)
 
 
 def _write_plan(study: Path, run: Run) -> None:

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from tests.tracking import synthetic
-from tests.tracking.conftest import MakeShipper, Server, Shelf, expected_rows
+from tests.tracking.conftest import MakeShipper, Server, Shelf, expected_rows, store_uri
 from tests.tracking.proxy import LossyProxy
 from vaestudy.errors import ServiceError
 from vaestudy.records import RunRecord
 from vaestudy.tracking import Shipper, preflight
+from vaestudy.tracking.address import connect
 
 
 def until_it_is_there(shipper: Shipper, most: int) -> None:
@@ -64,3 +65,28 @@ def test_lost_replies_double_nothing(tmp_path: Path, server: Server, make_shippe
     assert proxy.cut >= 10
     assert shelf.rows() == expected_rows(tmp_path)
     assert len(shelf.runs()) == 5
+
+
+@pytest.mark.parametrize("most", [25_000, 4], ids=["one-reply", "cut-replies"])
+def test_what_a_server_holds_is_read_for_many_runs_at_once(
+    tmp_path: Path,
+    results: Path,
+    server: Server,
+    make_shipper: MakeShipper,
+    name: str,
+    most: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("vaestudy.tracking.store.HISTORY_ROWS", most)
+    synthetic.write_study(tmp_path, methods=("adam",), trials=3, seeds=1, epochs=3)
+    make_shipper(server.address).ship()
+    by_address = [connect(address) for address in (server.address, store_uri(results))]
+    found = []
+    for store in by_address:
+        experiment = store.find_experiment(name, synthetic.STUDY_HASH)
+        assert experiment is not None
+        ids = [run.run_id for run in store.every_run(experiment)]
+        found.append({run_id: sorted(rows, key=str) for run_id, rows in store.history(ids, "val/nelbo").items()})
+    assert found[0] == found[1]
+    assert sorted(map(len, found[0].values())) == [0, 3, 3, 3, 3]
+    assert by_address[0].find_experiment("another", synthetic.STUDY_HASH) is None

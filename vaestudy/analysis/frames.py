@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from vaestudy.analysis.pictures import load_pictures
@@ -101,10 +103,12 @@ def load(folder: Path) -> Records:
         DataError: the study's facts or a spool are damaged.
     """
     facts = _facts(folder / "study.json")
-    records = sorted(read_runs(folder), key=_order)
-    runs = pd.DataFrame([_run_row(record) for record in records])
+    # A record is let go before the next is read: those of 10,000 runs are a million objects.
+    parts = sorted(map(_part, read_runs(folder)), key=lambda part: part.order)
+    runs = pd.DataFrame([part.run for part in parts])
     filled = runs if len(runs) else pd.DataFrame(columns=RUN_COLUMNS)
-    return Records({**facts, **_experiment(folder)}, filled, _metrics(records), load_pictures(folder, records))
+    confirmed = [(part.run["uid"], part.run["attempt"]) for part in parts if part.run["stage"] == "confirm"]
+    return Records({**facts, **_experiment(folder)}, filled, _metrics(parts), load_pictures(folder, confirmed))
 
 
 def load_parquet(folder: Path) -> Records:
@@ -132,9 +136,37 @@ def _facts(path: Path) -> dict[str, Any]:
     return facts
 
 
-def _order(record: RunRecord) -> tuple[str, str, int, int]:
+Shape = tuple[str | tuple[str, int], ...]
+"""The names of a report's metrics, and its vectors' names with their lengths: few reports have one of their own."""
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What one run gives to the frames.
+
+    Attributes:
+        evaluations: its uid, attempt, step and epoch, one a report.
+        shapes: of its reports. values: of all of them, one after the other.
+    """
+
+    order: tuple[str, str, int, int]
+    run: dict[str, Any]
+    evaluations: list[tuple[str, int, int, int]]
+    shapes: list[Shape]
+    values: list[float]
+
+
+def _part(record: RunRecord) -> _Part:
     run = record.run
-    return run.cell, run.stage, run.trial, run.seed
+    evaluations = [(run.uid, record.attempt, report.step, report.epoch) for report in record.reports]
+    shapes: list[Shape] = []
+    values: list[float] = []
+    for report in record.reports:
+        shapes.append((*report.metrics, *((name, len(vector)) for name, vector in report.vectors.items())))
+        values.extend(report.metrics.values())
+        for vector in report.vectors.values():
+            values.extend(vector)
+    return _Part((run.cell, run.stage, run.trial, run.seed), _run_row(record), evaluations, shapes, values)
 
 
 def _run_row(record: RunRecord) -> dict[str, Any]:
@@ -158,22 +190,22 @@ def _run_row(record: RunRecord) -> dict[str, Any]:
     return {**row, **settings, **(end.metrics if end else {})}
 
 
-def _metrics(records: list[RunRecord]) -> pd.DataFrame:
-    names: list[str] = []
-    values: list[float] = []
-    counts: list[int] = []
-    for record in records:
-        for report in record.reports:
-            before = len(names)
-            for name, value in (*report.metrics.items(), *_components(report.vectors)):
-                names.append(name)
-                values.append(value)
-            counts.append(len(names) - before)
-    evaluations = [(r.run.uid, r.attempt, report.step, report.epoch) for r in records for report in r.reports]
-    table = pd.DataFrame(evaluations, columns=METRIC_COLUMNS[:4])
-    found = table.loc[table.index.repeat(counts)].reset_index(drop=True)
-    return found.assign(metric=pd.Series(names, dtype="str"), value=np.array(values, dtype=float))
+def _metrics(parts: Sequence[_Part]) -> pd.DataFrame:
+    numbers: dict[str, int] = {}
+    columns: dict[Shape, npt.NDArray[np.intp]] = {}
+    for shape in {shape: None for part in parts for shape in part.shapes}:
+        columns[shape] = np.array([numbers.setdefault(name, len(numbers)) for name in _names(shape)], dtype=np.intp)
+    found = [columns[shape] for part in parts for shape in part.shapes]
+    table = pd.DataFrame([row for part in parts for row in part.evaluations], columns=METRIC_COLUMNS[:4])
+    table = table.loc[table.index.repeat([len(names) for names in found])].reset_index(drop=True)
+    metric = pd.Series(list(numbers), dtype="str").take(np.concatenate([*found, np.empty(0, np.intp)]))
+    values = np.concatenate([np.empty(0), *(np.array(part.values, dtype=float) for part in parts)])
+    return table.assign(metric=metric.reset_index(drop=True), value=values)
 
 
-def _components(vectors: Any) -> list[tuple[str, float]]:
-    return [(f"{name}/{index:03d}", value) for name, values in vectors.items() for index, value in enumerate(values)]
+def _names(shape: Shape) -> Iterator[str]:
+    for entry in shape:
+        if isinstance(entry, str):
+            yield entry
+        else:
+            yield from (f"{entry[0]}/{index:03d}" for index in range(entry[1]))

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from vaestudy.records import RunRecord, attempt_folder
+from vaestudy.records import attempt_folder
 
 KINDS = ("originals", "reconstructions", "samples")
 SHOWN = 12
 COLUMNS = ["uid", "kind", "index", "height", "width", "pixels"]
 
 
-def load_pictures(study: Path, records: list[RunRecord]) -> pd.DataFrame:
-    """The first images of every confirmed run as 8-bit grey levels: one row an image, ``pixels`` row by row."""
+def load_pictures(study: Path, confirmed: Iterable[tuple[str, int]]) -> pd.DataFrame:
+    """The first images of confirmed runs, which are given by uid and attempt, as 8-bit grey levels: one row an image,
+    ``pixels`` row by row."""
     rows = []
-    for record in records:
-        path = attempt_folder(study, record.run.uid, record.attempt) / "outputs.npz"
-        if record.run.stage == "confirm" and path.exists():
+    for uid, attempt in confirmed:
+        path = attempt_folder(study, uid, attempt) / "outputs.npz"
+        if path.exists():
             with np.load(path, allow_pickle=False) as arrays:
-                rows += [_row(record.run.uid, kind, i, image) for kind in KINDS for i, image in _first(arrays[kind])]
+                rows += [_row(uid, kind, i, image) for kind in KINDS for i, image in _first(arrays[kind])]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

@@ -103,6 +103,9 @@ def export(
     formats: Annotated[
         str | None, typer.Option("--format", help="Of csv, parquet, md, tex, html, with commas.  [default: all]")
     ] = None,
+    tables: Annotated[
+        bool, typer.Option("--tables", help="The tables alone, without figures: of 10,000 trials in seconds.")
+    ] = False,
     out: Annotated[
         Path | None, typer.Option("--out", help="Where to write.  [default: the study's report folder]")
     ] = None,
@@ -117,9 +120,9 @@ def export(
     if (name is None) == (source is None):
         raise UsageError("export takes the NAME of a study, or --from FOLDER with --paper FOLDER; not both")
     if paper is None:
-        written = _export_tables(name, results, formats, out)
-    elif formats or out:
-        raise UsageError("--paper writes every format into its own folder; leave out --format and --out")
+        written = _export_tables(name, results, formats, tables, out)
+    elif formats or out or tables:
+        raise UsageError("--paper writes every format into its own folder; leave out --format, --tables and --out")
     else:
         written = _export_paper(name, results, source, paper)
     output: Output = context.obj
@@ -127,15 +130,23 @@ def export(
         output.json({"file": str(path)}) if output.json_lines else output.result(str(path))
 
 
-def _export_tables(name: str | None, results: Path | None, formats: str | None, out: Path | None) -> list[Path]:
-    from vaestudy.analysis import FORMATS
-    from vaestudy.study.paper import make_export
+def _export_tables(
+    name: str | None, results: Path | None, formats: str | None, tables: bool, out: Path | None
+) -> list[Path]:
+    from vaestudy.analysis import FORMATS, export_tables
 
     if name is None:
         raise UsageError("--from needs --paper FOLDER: where to write the bundle")
-    found = folder(name, results)
+    place = (results or DEFAULT_RESULTS) / name
+    # Tables need neither torch nor optuna, which take seconds to import; nor does finding the study by its facts.
+    path = place if (place / "study.json").is_file() else folder(name, results).path
     wanted = [part.strip() for part in formats.split(",")] if formats else FORMATS
-    return make_export(found.path, wanted, out or found.report)
+    if tables:
+        plain = wanted if formats else [part for part in wanted if part != "html"]
+        return export_tables(path, plain, out or path / "report")
+    from vaestudy.study.paper import make_export
+
+    return make_export(path, wanted, out or path / "report")
 
 
 def _export_paper(name: str | None, results: Path | None, source: Path | None, paper: Path) -> list[Path]:

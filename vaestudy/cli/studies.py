@@ -26,11 +26,12 @@ from vaestudy.cli.arguments import (
     stages,
 )
 from vaestudy.cli.output import Output, seconds
-from vaestudy.errors import ConflictError, UsageError
+from vaestudy.errors import ConflictError, DataError, UsageError
 
 if TYPE_CHECKING:
     from vaestudy.records import Stage
     from vaestudy.spec import Study
+    from vaestudy.study.doctor import Visit
     from vaestudy.study.status import Status
 
 # Commands import vaestudy.study inside themselves: with it come torch, ray and optuna, three seconds that --help, init
@@ -41,7 +42,7 @@ Resume = Literal["auto", "never", "must"]
 
 def register(app: typer.Typer) -> None:
     """Adds this module's commands."""
-    for command in (init, check, plan, launch, resume, stop, status):
+    for command in (init, check, plan, launch, resume, stop, status, doctor):
         app.command()(command)
     app.command("list")(list_studies)
 
@@ -220,6 +221,46 @@ def status(
         + (f", {seconds(now.seconds_left)} left" if now.state == "running" else "")
     )
     live.render(now, output.out)
+
+
+def doctor(
+    context: typer.Context,
+    name: NameArgument,
+    results: Results = None,
+    repair: Annotated[bool, typer.Option("--repair", help="Repair what can be repaired.")] = False,
+) -> None:
+    """Looks a study over: records, trial database, MLflow, tables, checkpoints."""
+    from vaestudy.study import doctor as doctors
+    from vaestudy.study.folder import StudyFolder
+
+    output: Output = context.obj
+    place = StudyFolder((results or DEFAULT_RESULTS) / name)
+    # A study whose study.yaml is gone is none to other commands.
+    found = place if (place.path / "study.json").is_file() else folder(name, results)
+    visit = doctors.repair(found) if repair else doctors.examine(found)
+    _show_findings(output, visit)
+    lost = [finding for finding in visit.damage if finding.resumable]
+    counted = [finding for finding in visit.damage if not (repair and finding.resumable)]
+    if counted:
+        raise DataError(
+            f"study {found.name!r}: {len(counted)} finding{'s' * (len(counted) != 1)} of damage"
+            + (" that --repair cannot repair" if repair else "")
+            + "; each says what repairs it"
+        )
+    if output.json_lines:
+        return
+    again = f"; what is lost runs again with: vaestudy resume {found.name}{_where(found.path.parent)}" if lost else ""
+    output.result(f"{found.name}: sound" + (again and " but for lost runs") + again)
+
+
+def _show_findings(output: Output, visit: Visit) -> None:
+    for done, findings in ((True, visit.repaired), (False, visit.left)):
+        for finding in findings:
+            if output.json_lines:
+                shown = {key: value for key, value in vars(finding).items() if key != "repair"}
+                output.json({**shown, "repaired": done})
+            else:
+                output.result(f"repaired: {finding.place}: {finding.what}" if done else str(finding))
 
 
 def list_studies(context: typer.Context, results: Results = None) -> None:

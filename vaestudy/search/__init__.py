@@ -1,7 +1,19 @@
 """The search for settings: the only part that knows Optuna."""
 
 from vaestudy.search.cell import Ask, CellSearch, Told
+from vaestudy.search.entries import Entry, entries, settle
 from vaestudy.search.importance import Evaluator, importance
 from vaestudy.search.storage import RetryingStorage, open_storage
 
-__all__ = ["Ask", "CellSearch", "Evaluator", "RetryingStorage", "Told", "importance", "open_storage"]
+__all__ = [
+    "Ask",
+    "CellSearch",
+    "Entry",
+    "Evaluator",
+    "RetryingStorage",
+    "Told",
+    "entries",
+    "importance",
+    "open_storage",
+    "settle",
+]

@@ -200,7 +200,7 @@ class CellSearch:
 
     def told(self) -> list[Told]:
         """The trials that have ended, by number."""
-        return [_told(row) for _, row in sorted(self._rows().items()) if row.state.is_finished()]
+        return [told_of(row) for _, row in sorted(self._rows().items()) if row.state.is_finished()]
 
     def counts(self) -> dict[str, int]:
         """How many trials there are by outcome, and how many are ``running``."""
@@ -239,13 +239,7 @@ class CellSearch:
         return self._study.pruner.prune(self._study, self._storage.get_trial(trial_id))
 
     def _finish(self, row: FrozenTrial, outcome: Outcome, value: float | None, reason: str) -> None:
-        trial_id = self._trial_id(row)
-        try:
-            self._storage.set_trial_user_attr(trial_id, OUTCOME, outcome)
-            self._storage.set_trial_user_attr(trial_id, REASON, reason)
-            self._study.tell(row.number, value, state=STATES[outcome])
-        except UpdateFinishedTrialError:
-            pass  # an earlier try was carried out although its reply was lost
+        finish(self._study, self._storage, self._trial_id(row), row, outcome, value, reason)
 
     def _rows(self) -> dict[int, FrozenTrial]:
         """The latest database row of each number."""
@@ -264,7 +258,26 @@ class CellSearch:
         return self._storage.get_trial_id_from_study_id_trial_number(self._study_id, row.number)
 
 
-def _told(row: FrozenTrial) -> Told:
+def finish(
+    study: optuna.Study,
+    storage: BaseStorage,
+    trial_id: int,
+    row: FrozenTrial,
+    outcome: Outcome,
+    value: float | None,
+    reason: str,
+) -> None:
+    """Ends an open row, whose key in the database is ``trial_id``; of two calls the first stands."""
+    try:
+        storage.set_trial_user_attr(trial_id, OUTCOME, outcome)
+        storage.set_trial_user_attr(trial_id, REASON, reason)
+        study.tell(row.number, value, state=STATES[outcome])
+    except UpdateFinishedTrialError:
+        pass  # an earlier try was carried out although its reply was lost
+
+
+def told_of(row: FrozenTrial) -> Told:
+    """How a row with settings ended."""
     outcome: Outcome = row.user_attrs[OUTCOME]
     value = row.value if outcome in ("done", "pruned") else None
     return Told(**row.user_attrs[READY], outcome=outcome, value=value, reason=row.user_attrs[REASON])

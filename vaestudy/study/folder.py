@@ -114,7 +114,7 @@ class StudyFolder:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise ConflictError(f"study {self.name!r} is running already: {_holder(file.name)}") from None
+                raise ConflictError(f"study {self.name!r} is running already: {self.driver}") from None
             file.truncate(0)
             file.write(json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "since": time.time()}))
             file.flush()
@@ -124,6 +124,16 @@ class StudyFolder:
     def holder(self) -> str:
         """The driver that took the lock last, as it wrote itself down."""
         return (self.path / "lock").read_text()
+
+    @property
+    def driver(self) -> str:
+        """Which driver took the lock last, where and when, in words."""
+        try:
+            facts = json.loads((self.path / "lock").read_text())
+            since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(facts["since"]))
+            return f"host {facts['host']}, pid {facts['pid']}, since {since}"
+        except (OSError, ValueError, KeyError):
+            return "by a driver that is just starting"
 
     @property
     def running(self) -> bool:
@@ -194,12 +204,3 @@ def _mlflow_address(study: Study) -> str | None:
     if address == "sqlite":
         return LOCAL_MLFLOW
     return address.rstrip("/") if address.startswith(("http://", "https://")) else None
-
-
-def _holder(path: str) -> str:
-    try:
-        facts = json.loads(Path(path).read_text())
-        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(facts["since"]))
-        return f"host {facts['host']}, pid {facts['pid']}, since {since}"
-    except (OSError, ValueError, KeyError):
-        return "by a driver that is just starting"

@@ -142,6 +142,28 @@ def alone(folder: StudyFolder) -> Iterator[None]:
         yield
 
 
+def shipping(folder: StudyFolder) -> bool:
+    """Whether a shipper is at work, be it without its driver."""
+    path = folder.path / "shipper.lock"
+    if not path.exists():
+        return False
+    with path.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def ship_all(folder: StudyFolder, command: str) -> None:
+    """Brings MLflow to what the records say, once, in this process, which is ``alone`` with it.
+
+    Raises:
+        ServiceError: MLflow does not answer.
+    """
+    _shipper(folder, command, lambda: False).finish()
+
+
 def main(path: str, command: str, driver: str) -> int:
     """The shipper's life: a pass every two seconds, slower while MLflow does not answer; 0 where all is shipped, or
     left to the shipper of another driver."""

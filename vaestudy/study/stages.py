@@ -11,12 +11,9 @@ from vaestudy.analysis import best_winner, winner
 from vaestudy.execution import Job
 from vaestudy.records import DEFAULTS, VARIED, Run, Stage, Varied
 from vaestudy.search import Told
-from vaestudy.seeding import uid
+from vaestudy.seeding import TUNING_SEED, uid
 from vaestudy.spec import Cell, Settings, Study, budgets, resolve
 from vaestudy.study.plan import training_rows
-
-TUNING_SEED = 0
-"""Every trial of a search trains under this seed."""
 
 FIRST_SEEDS: Mapping[tuple[Stage, Varied], int] = {
     ("confirm", "all"): 1,

@@ -1,4 +1,4 @@
-"""The only file that calls MLflow: each call is safe to repeat, and its failures are ours."""
+"""Every call of MLflow, but for the bulk reading of ``history``: safe to repeat, and its failures are ours."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from vaestudy.errors import ServiceError
 from vaestudy.tracking.address import SQLITE, store_file
+from vaestudy.tracking.history import HISTORY_ROWS, bulk_history
 from vaestudy.tracking.rows import PROGRESS
 from vaestudy.tracking.stored import DataSet, Model, Picture, RefusedError, Row, Status, StoredRun
 
@@ -70,7 +71,7 @@ class Store:
 
         Its name is the study's, or, where another study (or a deleted one) has that name, name and hash.
         """
-        for candidate in (name, f"{name}-{study_hash[:8]}"):
+        for candidate in _names(name, study_hash):
             with self._translated():
                 found = self._client.get_experiment_by_name(candidate)
                 if found is None:
@@ -81,6 +82,15 @@ class Store:
             f"the experiment {candidate!r} at {self._uri} was deleted; restore it there, "
             "or remove it for good with: mlflow gc"
         )
+
+    def find_experiment(self, name: str, study_hash: str) -> str | None:
+        """The id of the study's experiment; None where there is none."""
+        for candidate in _names(name, study_hash):
+            with self._translated():
+                found = self._client.get_experiment_by_name(candidate)
+            if found is not None and _is_ours(found, study_hash):
+                return str(found.experiment_id)
+        return None
 
     def tag_experiment(self, experiment_id: str, tags: Mapping[str, str]) -> None:
         """Sets tags of an experiment."""
@@ -105,6 +115,29 @@ class Store:
                 with self._translated():
                     self._client.delete_run(run.info.run_id)
         return found
+
+    def every_run(self, experiment_id: str) -> list[StoredRun]:
+        """Every run of an experiment that has a tag ``uid``, doubled and deleted ones too, the oldest first."""
+        return [_stored(run) for run in self._all_runs(experiment_id) if "uid" in run.data.tags]
+
+    def history(self, run_ids: Sequence[str], key: str) -> dict[str, list[Row]]:
+        """All stored values of a metric, by run, in one request for a hundred runs."""
+        found: dict[str, list[Row]] = {run_id: [] for run_id in run_ids}
+        for piece in _pieces(run_ids):
+            for run_id, row in self._history(piece, key):
+                found[run_id].append(row)
+        return found
+
+    def _history(self, run_ids: Sequence[str], key: str) -> list[tuple[str, Row]]:
+        with self._translated():
+            rows = bulk_history(self._client, self._uri, run_ids, key)
+            if len(rows) < HISTORY_ROWS:
+                return rows
+            if len(run_ids) == 1:
+                whole = self._client.get_metric_history(run_ids[0], key)
+                return [(run_ids[0], Row(key, m.value, m.timestamp, m.step)) for m in whole]
+        half = len(run_ids) // 2
+        return self._history(run_ids[:half], key) + self._history(run_ids[half:], key)
 
     def create_run(self, experiment_id: str, name: str, tags: Mapping[str, str], started: int) -> str:
         """A new run, RUNNING since ``started`` (milliseconds since 1970)."""
@@ -184,6 +217,17 @@ class Store:
         with self._translated():
             self._client.update_run(run_id, "RUNNING")
 
+    def restore(self, run_id: str) -> None:
+        """Takes back that a run was deleted."""
+        with self._translated():
+            self._client.restore_run(run_id)
+
+    def retire(self, run_id: str) -> None:
+        """Deletes a run that another one with its uid is to replace."""
+        with self._translated():
+            self._client.delete_tag(run_id, "uid")
+            self._client.delete_run(run_id)
+
     def untag(self, run_id: str, key: str) -> None:
         """Takes a tag off a run."""
         with self._translated():
@@ -226,6 +270,11 @@ class Store:
                 f"and test it with: curl -u USER {self._uri}/api/2.0/mlflow/experiments/search?max_results=1"
             )
         return f"MLflow at {self._uri} does not answer: {_first_line(error)}; test it with: curl {self._uri}/health"
+
+
+def _names(name: str, study_hash: str) -> tuple[str, str]:
+    """What the experiment of a study may be called."""
+    return name, f"{name}-{study_hash[:8]}"
 
 
 def _is_ours(experiment: Experiment, study_hash: str) -> bool:
