@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from vaestudy.errors import DataError, DiskError
-from vaestudy.records import End, Report, Run, Spool, attempt_folder, last_attempt, read_run, read_runs
+from vaestudy.records import End, Report, Run, Spool, attempt_folder, attempts, last_attempt, read_run, read_runs
 
 RUN = Run("u1", "w/m", "w", "m", "search", 3, 0, {"lr": 0.1, "schedule": "cosine"})
 numbers = st.floats(allow_nan=False, allow_infinity=False)
@@ -101,6 +101,13 @@ def test_only_the_highest_attempt_is_believed(tmp_path: Path) -> None:
     written(tmp_path, 0, 1, attempt=2)
     assert last_attempt(tmp_path, "u1") == 2
     assert read_run(tmp_path, "u1").reports == (report(0), report(1))
+
+
+def test_what_is_no_attempt_is_not_counted(tmp_path: Path) -> None:
+    written(tmp_path, 0, attempt=1)
+    for name in ("7", "attempt-x", "damaged-attempt-9"):
+        (tmp_path / "runs" / "u1" / name).mkdir()
+    assert attempts(tmp_path, "u1") == [1]
 
 
 def test_a_report_sent_twice_is_kept_once(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from tests.made_up import Builder, study
-from vaestudy.analysis import FORMATS, compare, export, load
+from vaestudy.analysis import FORMATS, compare, export, export_tables, load
 from vaestudy.analysis.frames import load_parquet
 from vaestudy.errors import DataError, DiskError, UsageError
 from vaestudy.records import run_uids
@@ -118,6 +118,17 @@ def test_a_study_in_which_everything_failed_exports(small: Builder, tmp_path: Pa
         small.confirm(method, 0, [52.9] * 2)
     names = {path.name for path in export(small.folder, FORMATS, tmp_path / "out")}
     assert "failure_rates.png" in names
+
+
+def test_the_tables_alone_are_those_of_the_whole_export(two_groups: Builder, exported: Path, tmp_path: Path) -> None:
+    written = export_tables(two_groups.folder, ["csv", "parquet", "md", "tex"], tmp_path)
+    assert {path.suffix for path in written} == {".csv", ".parquet", ".md", ".tex", ".json"}
+    assert [path.name for path in written if path.read_bytes() != (exported / path.name).read_bytes()] == []
+
+
+def test_the_page_is_no_table(two_groups: Builder, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="html holds figures"):
+        export_tables(two_groups.folder, ["csv", "html"], tmp_path / "out")
 
 
 def test_an_unknown_format_is_refused_before_anything_is_written(two_groups: Builder, tmp_path: Path) -> None:
