@@ -75,7 +75,7 @@ def _done(findings: list[Finding]) -> list[Finding]:
 
 
 def _findings(folder: StudyFolder, running: bool = False, behind: bool = False) -> Iterator[Finding]:
-    """All of it; with a driver at work, or with a shipper that is behind, what they are about to write is not missed."""
+    """All of it; what a driver at work, or a shipper that is behind, is about to write is not missed."""
     if running:
         yield Finding("note", "lock", f"a driver runs the study: {folder.driver}")
     yield from examine_room(folder)
