@@ -120,3 +120,12 @@ def test_the_notes_table_leaves_out_confirmed_trials_that_did_not_win() -> None:
         end = End("done", 1, 1.0, metrics={"final/test_nll": value})
         records.append(record(uid=f"c{trial}", stage="confirm", trial=trial, end=end))
     assert "| adam | 20.00 | 1 |" in note.note(synthetic.study(), records, "1")
+
+
+@pytest.mark.parametrize(
+    ("told", "shown"), [(10.0, 10.0), (3610.0, 60.0), (-3590.0, 0.0)], ids=["right", "fast", "slow"]
+)
+def test_a_run_ends_after_its_start_and_before_now_whatever_its_worker_says(told: float, shown: float) -> None:
+    now = synthetic.BEGAN + 60.0
+    given = record(end=End("done", 24, synthetic.BEGAN + told))
+    assert rows.ended(given, now) == rows.milliseconds(synthetic.BEGAN + shown)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from vaestudy.analysis import best_winner, winner
-from vaestudy.records import VARIED, End, Run, read_runs
+from vaestudy.records import VARIED, End, Run, RunRecord, attempt_folder, read_runs
 from vaestudy.spec import Cell, Study, budgets, cells, reference_methods
 from vaestudy.study.folder import StudyFolder
 
@@ -73,12 +73,26 @@ def status(folder: StudyFolder) -> Status:
     records = list(read_runs(folder.path))
     ended = [(record.run, record.end) for record in records if record.end]
     live = [record.run for record in records if record.end is None] if folder.running else []
-    times = [record.started for record in records] + [end.time for _, end in ended]
-    latest = time.time() if folder.running else max(times, default=0.0)
-    made = make(study, "running", ended, live, latest - min(times, default=latest), len(ended))
+    latest = time.time() if folder.running else _latest(folder, records)
+    earliest = min((record.started for record in records), default=latest)
+    made = make(study, "running", ended, live, latest - earliest, len(ended))
     if folder.running:
         return made
     return replace(made, state="complete" if made.finished_runs >= made.planned_runs else "interrupted")
+
+
+def _latest(folder: StudyFolder, records: Collection[RunRecord]) -> float:
+    """When a study that is not running did something last, in seconds since 1970.
+
+    Starts are told by the driver's clock, ends by the workers', any of which may be wrong: an end counts no later than
+    its spool was written (in a copied folder that may be later still).
+    """
+    times = [record.started for record in records]
+    for record in records:
+        if record.end:
+            spool = attempt_folder(folder.path, record.run.uid, record.attempt) / "spool.jsonl"
+            times.append(min(record.end.time, spool.stat().st_mtime))
+    return max(times, default=0.0)
 
 
 def make(

@@ -37,6 +37,13 @@ _STATUS: Mapping[str, Status] = {
 }
 
 
+def ended(record: RunRecord, now: float) -> int:
+    """When a run ended or was left, in milliseconds since 1970: not before its start and not after ``now`` (seconds),
+    whatever the clock of its worker said."""
+    last = record.end or (record.reports[-1] if record.reports else None)
+    return milliseconds(max(record.started, min(last.time, now) if last else record.started))
+
+
 def status(record: RunRecord) -> Status:
     """MLflow's word for a run's state."""
     return "RUNNING" if record.end is None else _STATUS[record.end.outcome]

@@ -105,7 +105,7 @@ class Session:
         self._store.log_files(shipped.run_id, {f"figures/{name}": content for name, content in figures.items()})
         self._store.log_pictures(shipped.run_id, pictures)
         shipped.status = rows.status(record)
-        self._store.close(shipped.run_id, rows.status(record), rows.milliseconds(record.end.time))
+        self._store.close(shipped.run_id, rows.status(record), rows.ended(record, time.time()))
         shipped.settled = record.attempt
         self._metrics |= {row.key for row in summary}
         return len(summary)
@@ -114,8 +114,7 @@ class Session:
         """Marks a run that has not ended as stopped with its study."""
         shipped = self.runs[record.run.uid]
         self._store.log(shipped.run_id, tags={"outcome": rows.INTERRUPTED})
-        last = record.reports[-1].time if record.reports else record.started
-        self._store.close(shipped.run_id, "KILLED", rows.milliseconds(last))
+        self._store.close(shipped.run_id, "KILLED", rows.ended(record, time.time()))
         shipped.status = "KILLED"
 
     def tell(self, records: Sequence[RunRecord], answers: Sequence[str], decided: bool) -> None:
