@@ -1,9 +1,10 @@
-"""MLflow that loses replies, is busy or is deaf: no row lost, none twice, training unmoved."""
+"""MLflow killed, away, slow and deaf while a real shipper process sends: no row lost, none twice, training unmoved."""
 
 from __future__ import annotations
 
 import socket
 import statistics
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -28,7 +29,10 @@ from vaestudy.trainer import Trainer
 
 pytestmark = pytest.mark.chaos
 
-RUNS = 24
+RESTARTS, OUTAGE_SECONDS = 10, 120.0
+RUNS, EPOCHS, EPOCH_SECONDS = 24, 62, 5.0
+"""More than 10,000 rows, written for as long as the server is killed."""
+
 WRITERS, REPORTS, REPORT_SECONDS = 16, 12, 5.0
 """Ten metrics every 5 s for a minute, from each of 16 runs."""
 
@@ -47,6 +51,41 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 def shelf_of(folder: StudyFolder) -> Shelf:
     return Shelf(folder.path.parent / "mlflow.db", folder.name)
+
+
+def kill_in_mid_ship(server: Server, folder: StudyFolder, ledger: Ledger, seconds: float) -> None:
+    """Kills the server while rows arrive; it is back after so long."""
+    before = stored(shelf_of(folder))
+    wait_for(lambda: stored(shelf_of(folder)) > before, 90, folder)
+    server.kill()
+    ledger.met += 1
+    time.sleep(seconds)
+    server.start()
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.bar("R3", "MLflow server killed -9 in mid ship and restarted 10 times, and away for 120 s")
+def test_r3_a_server_that_comes_and_goes_gets_every_row_once(ledger: Ledger, server: Server) -> None:
+    study, folder = study_at(server.address, server.results, "restarts")
+    quiet = threading.Event()
+    with folder.lock(), ShipperProcess.start(study, folder, COMMAND) as shipper:
+        (writer,) = together([partial(write, folder.path, runs(RUNS), EPOCHS, lambda: quiet.wait(EPOCH_SECONDS))])
+        for number in range(RESTARTS + 1):
+            kill_in_mid_ship(server, folder, ledger, OUTAGE_SECONDS if number == RESTARTS // 2 else 0.0)
+        quiet.set()
+        writer.join()
+        expected = expected_rows(folder.path)
+        caught_up = wait_for(lambda: stored(shelf_of(folder)) >= expected.total(), 120, folder)
+        shipper.finish()
+    found = shelf_of(folder).rows()
+    lost, doubled = (expected - found).total(), (found - expected).total()
+    ledger.figures |= {"rows": expected.total(), "lost": lost, "doubled": doubled}
+    ledger.figures |= {"caught up after": f"{caught_up:.0f} s"}
+    assert expected.total() >= 10_000
+    assert (lost, doubled) == (0, 0)
+    assert not shipper.behind
+    assert len(shelf_of(folder).runs()) == RUNS + 1
+    assert "RUNNING" not in shelf_of(folder).runs().values()
 
 
 @pytest.mark.timeout(600)

@@ -123,6 +123,29 @@ def test_a_server_away_past_the_deadline_ends_the_study(postgres: Postgres) -> N
     storage.close()
 
 
+def test_a_connection_lost_between_two_questions_of_one_call_is_asked_again(
+    postgres: Postgres, caplog: pytest.LogCaptureFixture
+) -> None:
+    backend = RDBStorage(postgres.address(postgres.new_database()), engine_kwargs={"pool_pre_ping": True})
+    storage = RetryingStorage(backend, "the database")
+    run(cell(storage))
+    (study,) = storage.get_all_studies()
+    trials = backend.get_all_trials(study._study_id)
+    cut: list[int] = []
+
+    def cut_it(connection: sqlalchemy.Connection, cursor: object, statement: str, *rest: object) -> None:
+        if "FROM trial_user_attributes" in statement and not cut:
+            cut.append(connection.connection.dbapi_connection.info.backend_pid)  # type: ignore[union-attr]
+            postgres.cut(cut[0])
+
+    sqlalchemy.event.listen(backend.engine, "before_cursor_execute", cut_it)
+    again = RetryingStorage(backend, "the database")  # knows no finished trial yet
+    assert again.get_all_trials(study._study_id) == trials
+    assert cut
+    assert "does not answer (attempt 1)" in caplog.text
+    again.close()
+
+
 def test_a_storage_is_never_pickled(storage: RetryingStorage) -> None:
     with pytest.raises(TypeError, match="never pickled"):
         pickle.dumps(storage)

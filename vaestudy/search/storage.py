@@ -13,7 +13,7 @@ import sqlalchemy
 import tenacity
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage, get_storage
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, PendingRollbackError, SQLAlchemyError
 
 from vaestudy.credentials import credential
 from vaestudy.errors import ConflictError, DataError, DiskError, ServiceError, UsageError, VaestudyError
@@ -164,6 +164,8 @@ def _check_schema(backend: RDBStorage, label: str) -> None:
 def _database_error(error: BaseException) -> DBAPIError | None:
     """What the database's driver said, out of SQLAlchemy's or Optuna's wrapping."""
     cause = error.__cause__ if isinstance(error, StorageInternalError) else error
+    if isinstance(cause, PendingRollbackError):  # Optuna asks again, another way, over a connection that has just died
+        cause = cause.__context__
     return cause if isinstance(cause, DBAPIError) else None
 
 
