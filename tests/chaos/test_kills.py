@@ -49,9 +49,12 @@ def same(study: Path, undisturbed: Path) -> None:
 
 @pytest.mark.timeout(1800)
 @pytest.mark.bar("R1", "driver killed -9 at 8 named points, 3 times each, in one study")
-def test_r1_a_killed_driver_loses_and_doubles_nothing(ledger: Ledger, undisturbed: Path, tmp_path: Path) -> None:
+def test_r1_a_killed_driver_loses_and_doubles_nothing(ledger: Ledger, tmp_path: Path) -> None:
+    more = "search.trials=5"  # enough that each kill leaves some
+    undisturbed = tmp_path / "undisturbed"
+    finished(launch(undisturbed, more))
     study = tmp_path / "quickstart"
-    command = ["launch", "studies/quickstart.yaml", *SMALL, *OFTEN]
+    command = ["launch", "studies/quickstart.yaml", *SMALL, *OFTEN, more]
     for point in POINTS:
         for count in COUNTS.get(point, (1, 2, 3)):
             module = f"tests.chaos.aimed {point} {count}"
@@ -62,7 +65,7 @@ def test_r1_a_killed_driver_loses_and_doubles_nothing(ledger: Ledger, undisturbe
             if study.exists():
                 command = ["resume", "quickstart"]
     finished(vaestudy("resume", "quickstart", results=tmp_path))
-    same(study, undisturbed)
+    same(study, undisturbed / "quickstart")
     ledger.figures |= {"runs": len(runs_of(study)), "lost": 0, "doubled": 0}
 
 

@@ -51,7 +51,7 @@ class Dispatcher:
     def open(self, group: str) -> dict[str, Any] | Literal["FINISHED"] | None:
         """A new group's configuration; None where there is nothing to start now."""
         if self.stopping:
-            return None
+            return "FINISHED"
         jobs = self._guarded(self._queue.take, (), self._population)
         if not jobs:
             return "FINISHED" if self._queue.exhausted else None

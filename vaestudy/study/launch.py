@@ -101,19 +101,21 @@ def launch(
     with ExitStack() as stack:
         folder.make()
         stack.enter_context(folder.lock())
-        folder.write(study)
-        folder.stop_request.unlink(missing_ok=True)
-        stack.enter_context(_logging_to(folder.log))
-        storage = open_storage(study.storage.optuna, folder.path)
-        stack.callback(storage.close)
-        searches = _searches(study, storage, retry_failed)
-        shipper = stack.enter_context(ShipperProcess.start(study, folder, command, notice))
+        watch = Watch(folder, _limit(study, seconds))
+        with watch.signals():
+            folder.write(study)
+            folder.stop_request.unlink(missing_ok=True)
+            stack.enter_context(_logging_to(folder.log))
+            storage = open_storage(study.storage.optuna, folder.path)
+            stack.callback(storage.close)
+            searches = _searches(study, storage, retry_failed)
+            shipper = stack.enter_context(ShipperProcess.start(study, folder, command, notice))
 
-        def tell(now: Status) -> None:
-            shipper.tend()
-            listener(now)
+            def tell(now: Status) -> None:
+                shipper.tend()
+                listener(now)
 
-        _run(study, folder, searches, address, seconds, tell, stages)
+            _run(study, folder, searches, address, watch, tell, stages)
         make_export(folder.path, study.report.formats, folder.report)
         shipper.finish()
     return _judged(study, status(folder))
@@ -154,31 +156,28 @@ def _run(
     folder: StudyFolder,
     searches: dict[str, CellSearch],
     address: str | None,
-    seconds: float | None,
+    watch: Watch,
     listener: Listener,
     stages: Collection[Stage],
 ) -> None:
-    limits = [parse_duration(study.budget.wall_clock)] if study.budget.wall_clock else []
-    watch = Watch(folder, min([*limits, *([] if seconds is None else [seconds])], default=None))
     heartbeat = Heartbeat(study, watch, listener)
     queue = StudyQueue(
         study, study_hash(study), folder.path, searches, lambda: watch.stopping, lambda: heartbeat.beat(queue), stages
     )
     if status(folder).seconds_left == 0:
         return
-    with watch.signals():
-        try:
-            cluster = connect(study.resources, address)
-            log.info("Ray is up: %d workers", cluster.workers)
-            threads = max(1, int(study.resources.cpus))
-            common = _common(study, folder.path, cluster.device, threads)
-            with watch.signals():  # Ray has put its own in their place, which abort
-                execute(queue, common, cluster, study.resources.population)
-        except KeyboardInterrupt:
-            raise InterruptedStudyError(f"stopped at once; go on with: vaestudy resume {study.name}", 2) from None
-        finally:
-            queue.close()
-            disconnect()
+    try:
+        cluster = connect(study.resources, address)
+        log.info("Ray is up: %d workers", cluster.workers)
+        threads = max(1, int(study.resources.cpus))
+        common = _common(study, folder.path, cluster.device, threads)
+        with watch.signals():  # Ray has put handlers of its own in their place, which abort
+            execute(queue, common, cluster, study.resources.population)
+    except KeyboardInterrupt:
+        raise InterruptedStudyError(f"stopped at once; go on with: vaestudy resume {study.name}", 2) from None
+    finally:
+        queue.close()
+        disconnect()
     heartbeat.beat(queue, force=True)
     if watch.signal_number:
         raise InterruptedStudyError(f"stopped; go on with: vaestudy resume {study.name}", watch.signal_number)
@@ -205,6 +204,14 @@ class Heartbeat:
             self._before = len(queue.ended)
         ended, live = list(queue.ended.values()), [job.run for job in queue.live.values()]
         self._listener(make(self._study, "running", ended, live, now - self._began, len(ended) - self._before))
+
+
+def _limit(study: Study, seconds: float | None) -> float | None:
+    """The seconds that a launch may take: the study file's or the command line's, whichever is less."""
+    limits = [] if seconds is None else [seconds]
+    if study.budget.wall_clock:
+        limits.append(parse_duration(study.budget.wall_clock))
+    return min(limits, default=None)
 
 
 def _common(study: Study, folder: Path, device: str, threads: int) -> Common:
