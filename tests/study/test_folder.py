@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from vaestudy.errors import DiskError
+from vaestudy.errors import ConflictError, DiskError
 from vaestudy.study.folder import StudyFolder
 
 
@@ -28,3 +29,12 @@ def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
     (tmp_path / "results").write_text("")
     with pytest.raises(DiskError, match=r"cannot make .*--results"):
         StudyFolder(tmp_path / "results" / "study").make()
+
+
+def test_a_study_that_is_held_is_found_out_early(tmp_path: Path) -> None:
+    folder = StudyFolder(tmp_path / "study")
+    folder.check_free()
+    folder.make()
+    with folder.lock(), pytest.raises(ConflictError, match=f"running already: host .*, pid {os.getpid()}, since"):
+        folder.check_free()
+    folder.check_free()

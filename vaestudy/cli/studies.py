@@ -291,8 +291,10 @@ def _run(
     wanted: Sequence[Stage],
     retry_failed: bool = False,
 ) -> None:
+    from vaestudy.study.folder import StudyFolder, parse_duration
+
+    StudyFolder(results / study.name).check_free()
     from vaestudy.cli.results import show_report
-    from vaestudy.study.folder import parse_duration
     from vaestudy.study.launch import launch as run_study
 
     limit = None if until is None else parse_duration(until)

@@ -114,11 +114,23 @@ class StudyFolder:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise ConflictError(f"study {self.name!r} is running already: {self.driver}") from None
+                raise self._taken() from None
             file.truncate(0)
             file.write(json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "since": time.time()}))
             file.flush()
             yield
+
+    def check_free(self) -> None:
+        """Finds out early, before anything slow, what ``lock`` would find out.
+
+        Raises:
+            ConflictError: a driver has it.
+        """
+        if self.running:
+            raise self._taken()
+
+    def _taken(self) -> ConflictError:
+        return ConflictError(f"study {self.name!r} is running already: {self.driver}")
 
     @property
     def holder(self) -> str:
