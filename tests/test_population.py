@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 
 import pytest
 import torch
 
 from tests.tasks import populate, random_task, settings
+from vaestudy.errors import CheckpointError
 from vaestudy.optimizers import optimizers
+from vaestudy.optimizers.base import Row
 from vaestudy.population import Member, Population
 from vaestudy.seeding import Seeds
 from vaestudy.timeline import Timeline
@@ -50,6 +53,31 @@ def test_divergence_is_dated_to_the_update_whose_loss_was_not_finite() -> None:
     first = int(torch.isfinite(losses[0]).logical_not().nonzero()[0]) + 1
     assert population.members[0].diverged_at == first
     assert population.members[1].diverged_at is None
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "ivon"])
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (
+            lambda row: row | {"params": row["params"][:-1]},
+            r"params is torch.float32 of \(\d+,\), expected torch.float32",
+        ),
+        (lambda row: row | {"params": row["params"].double()}, "params is torch.float64 of"),
+        (lambda row: row | {"params": 3}, "params is int, expected torch.float32 of"),
+        (lambda row: {key: value for key, value in row.items() if key != "steps"}, "steps is missing"),
+        (lambda row: row | {"optimizer": {}}, r"optimizer\.\w+ is missing"),
+        (lambda row: row | {"optimizer": [1]}, "optimizer: a mapping was expected"),
+    ],
+)
+def test_a_row_of_another_model_or_optimizer_is_refused_by_its_first_key(
+    optimizer: str, change: Callable[[Row], Row], says: str
+) -> None:
+    population = populate(random_task(), [(5, settings(optimizer))])
+    member = Member(population.members[0].seeds, population.members[0].settings, population.members[0].timeline)
+    with pytest.raises(CheckpointError, match=f"of another model or optimizer: {says}"):
+        population.add(member, change(population.save(0)))
+    assert len(population.members) == 1
 
 
 @pytest.mark.parametrize("optimizer", NATIVE)

@@ -9,9 +9,15 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from vaestudy.errors import UsageError, nearest
+
+PREFIX = "VAESTUDY_CREDENTIAL_"
+OTHERS = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "PGPASSWORD")
+"""Variables of other programs that may hold a secret which the driver needs and its workers do not."""
 
 
 def credential(name: str) -> str:
@@ -23,7 +29,7 @@ def credential(name: str) -> str:
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
         raise UsageError(_not_a_name(name))
-    variable = "VAESTUDY_CREDENTIAL_" + re.sub(r"[-.]", "_", name).upper()
+    variable = PREFIX + re.sub(r"[-.]", "_", name).upper()
     if variable in os.environ:
         return os.environ[variable]
     path = Path.home() / ".config" / "vaestudy" / "credentials.toml"
@@ -32,6 +38,16 @@ def credential(name: str) -> str:
         hint = f" - {nearest(name, known)}" if known else ""
         raise UsageError(f"unknown credential {name!r}{hint}; set {variable}, or write it into {path} (mode 0600)")
     return known[name]
+
+
+@contextmanager
+def withheld() -> Iterator[None]:
+    """While it lasts, processes that are started inherit no credential."""
+    hidden = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(PREFIX) or name in OTHERS}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
 
 
 def _not_a_name(name: str) -> str:

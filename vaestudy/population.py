@@ -19,6 +19,7 @@ from torch import Tensor
 
 from vaestudy.data import Examples
 from vaestudy.distributions import Likelihood
+from vaestudy.errors import CheckpointError
 from vaestudy.models import Model
 from vaestudy.objectives import FreeBits, FreeBitsTable, gaussian_rate, reparameterise
 from vaestudy.optimizers import Optimizer
@@ -75,13 +76,19 @@ class Population:
         self._ema: Tensor | None = None
 
     def add(self, member: Member, saved: Row | None = None) -> None:
-        """Appends a member: at its initialisation, or as ``save`` left it."""
-        if saved is None:
-            generator = torch.Generator().manual_seed(mix(member.seeds.init, Stream.INIT.name, 0))
-            params = self.task.model.layout.initial(generator, self._dtype)[None].to(self.task.device)
-            hparams = _columns([member], self._dtype, self.task.device)
-            row = self._optimizer.get_row(self._optimizer.init(params, hparams), 0)
-        else:
+        """Appends a member: at its initialisation, or as ``save`` left it.
+
+        Raises:
+            CheckpointError: ``saved`` is of another model or optimizer; names the first key that differs.
+        """
+        generator = torch.Generator().manual_seed(mix(member.seeds.init, Stream.INIT.name, 0))
+        params = self.task.model.layout.initial(generator, self._dtype)[None].to(self.task.device)
+        hparams = _columns([member], self._dtype, self.task.device)
+        row = self._optimizer.get_row(self._optimizer.init(params, hparams), 0)
+        if saved is not None:
+            counts = {"ema": None, "steps": 0, "grad_evals": 0, "diverged_at": None}
+            if found := misfit(saved, {"params": params[0], "optimizer": row, **counts}):
+                raise CheckpointError(f"of another model or optimizer: {found}")
             params, row = saved["params"][None].to(self.task.device), _moved(saved["optimizer"], self.task.device)
             member.steps, member.grad_evals = saved["steps"], saved["grad_evals"]
             member.diverged_at = saved["diverged_at"]
@@ -173,6 +180,29 @@ class Population:
             member.steps += made
             member.grad_evals += stretch.grad_evals
         return losses.T.cpu()
+
+
+def misfit(found: Any, expected: Any, key: str = "") -> str:
+    """The first key at which ``found`` lacks a part of ``expected`` or has a tensor of another shape or type; empty
+    where it fits. An optimizer's state may have more keys than one that has not begun."""
+    if isinstance(expected, dict):
+        if not isinstance(found, dict):
+            return f"{key}: a mapping was expected"
+        inner = (
+            misfit(found[name], part, f"{key}.{name}".strip("."))
+            if name in found
+            else f"{key}.{name}".strip(".") + " is missing"
+            for name, part in expected.items()
+        )
+        return next(filter(None, inner), "")
+    if isinstance(expected, Tensor):
+        wanted, given = _form(expected), _form(found)
+        return "" if wanted == given else f"{key} is {given}, expected {wanted}"
+    return ""
+
+
+def _form(value: Any) -> str:
+    return f"{value.dtype} of {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
 
 
 def _moved(row: Any, device: torch.device) -> Any:

@@ -17,10 +17,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from vaestudy.errors import CheckpointError
 from vaestudy.evaluation import Evaluator, Pictures, Score, pictures
 from vaestudy.metrics import failure_class
 from vaestudy.optimizers import optimizers
-from vaestudy.population import Member, Population, Task
+from vaestudy.population import Member, Population, Task, misfit
 from vaestudy.records import End, Report
 from vaestudy.seeding import Seeds
 from vaestudy.spec import Settings
@@ -75,7 +76,14 @@ class Trainer:
         return [track.uid for track in self._tracks]
 
     def admit(self, uid: str, seeds: Seeds, settings: Settings, saved: dict[str, Any] | None = None) -> None:
-        """Takes a run in: from its start, or as ``state_dict`` left it."""
+        """Takes a run in: from its start, or as ``state_dict`` left it.
+
+        Raises:
+            CheckpointError: ``saved`` is not what ``state_dict`` gives for such a run.
+        """
+        parts: dict[str, Any] = {"row": {}, "history": None, "seconds": None, "losses": None}
+        if saved is not None and (lacking := misfit(saved, parts)):
+            raise CheckpointError(f"not a run's state: {lacking}")
         member = Member(seeds, settings, Timeline(settings, self._total(settings)))
         self._population.add(member, saved["row"] if saved else None)
         track = Track(uid)

@@ -29,6 +29,9 @@ from vaestudy.study.folder import StudyFolder
 POINTS = ("after-ask", "after-start", "mid-epoch", "after-report", "after-end", "after-tell", "confirm", "export")
 COUNTS = {"mid-epoch": (2, 5, 9), "export": (1, 5, 20)}
 OFTEN = ["budget.checkpoint_seconds=0.1", "budget.retries=20"]
+LONGER = ["train.epochs=100"]
+"""So that there is time to meet many faults."""
+
 pytestmark = pytest.mark.chaos
 
 
@@ -36,7 +39,7 @@ pytestmark = pytest.mark.chaos
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study that nobody disturbed."""
     results = tmp_path_factory.mktemp("undisturbed")
-    finished(launch(results))
+    finished(launch(results, *LONGER))
     return results / "quickstart"
 
 
@@ -50,11 +53,11 @@ def same(study: Path, undisturbed: Path) -> None:
 @pytest.mark.timeout(1800)
 @pytest.mark.bar("R1", "driver killed -9 at 8 named points, 3 times each, in one study")
 def test_r1_a_killed_driver_loses_and_doubles_nothing(ledger: Ledger, tmp_path: Path) -> None:
-    more = "search.trials=5"  # enough that each kill leaves some
+    more = ["search.trials=12", "resources.population=2"]  # enough, and few enough at once, that each kill leaves some
     undisturbed = tmp_path / "undisturbed"
-    finished(launch(undisturbed, more))
+    finished(launch(undisturbed, *more))
     study = tmp_path / "quickstart"
-    command = ["launch", "studies/quickstart.yaml", *SMALL, *OFTEN, more]
+    command = ["launch", "studies/quickstart.yaml", *SMALL, *OFTEN, *more]
     for point in POINTS:
         for count in COUNTS.get(point, (1, 2, 3)):
             module = f"tests.chaos.aimed {point} {count}"
@@ -73,7 +76,7 @@ def test_r1_a_killed_driver_loses_and_doubles_nothing(ledger: Ledger, tmp_path: 
 @pytest.mark.bar("R2", "20 workers killed -9 in mid run")
 def test_r2_killed_workers_change_no_number(ledger: Ledger, undisturbed: Path, tmp_path: Path) -> None:
     study = tmp_path / "quickstart"
-    process = launch(tmp_path, *OFTEN)
+    process = launch(tmp_path, *LONGER, *OFTEN)
     until_recorded(study, process, runs=1)
     while ledger.met < 20:
         kill_workers_until_a_run_is_tried_again(study, process)
@@ -128,7 +131,7 @@ def test_r12_one_driver_at_a_time_and_its_lock_dies_with_it(ledger: Ledger, tmp_
 def test_r13_a_stopped_study_has_saved_within_10_seconds(ledger: Ledger, undisturbed: Path, tmp_path: Path) -> None:
     study = tmp_path / "quickstart"
     slowest, ended = 0.0, 0
-    process = launch(tmp_path, "budget.checkpoint_seconds=0")
+    process = launch(tmp_path, *LONGER, "budget.checkpoint_seconds=0")
     for turn in range(10):
         number = (signal.SIGTERM, signal.SIGINT)[turn % 2]
         until(lambda before=ended: study.exists() and _ended(study) > before, process)
@@ -150,7 +153,7 @@ def test_r13_a_stopped_study_has_saved_within_10_seconds(ledger: Ledger, undistu
 @pytest.mark.bar("stall", "a worker halted (SIGSTOP), so that it never reports")
 def test_stall_a_halted_worker_is_replaced(ledger: Ledger, undisturbed: Path, tmp_path: Path) -> None:
     study = tmp_path / "quickstart"
-    process = launch(tmp_path, *OFTEN, "budget.silence=8s")
+    process = launch(tmp_path, *LONGER, *OFTEN, "budget.silence=8s")
     until_recorded(study, process, runs=2)
     until(lambda: bool(workers(process)), process)
     victim = workers(process)[0]

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import copy
+import io
+import re
+import time
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +16,7 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from tests.spec.files import GOOD, load
+from vaestudy.cli.main import main
 from vaestudy.errors import SpecError
 from vaestudy.spec import dump_study, first_rung
 
@@ -81,6 +86,44 @@ def test_a_mutated_study_is_loaded_or_refused(tmp_path_factory: pytest.TempPathF
     for _ in range(data.draw(st.integers(1, 3))):
         _mutate(tree, data)
     load_or_refuse(tmp_path_factory.mktemp("fuzz"), _text(tree))
+
+
+@settings(FUZZ, max_examples=100)
+@given(data=st.data())
+def test_the_command_calls_a_mutated_study_sound_or_names_its_problems(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    tree = copy.deepcopy(TREE)
+    for _ in range(data.draw(st.integers(1, 3))):
+        _mutate(tree, data)
+    check(tmp_path_factory.mktemp("fuzz"), _text(tree).encode())
+
+
+@settings(FUZZ, max_examples=100)
+@given(start=st.integers(0, len(GOOD)), length=st.integers(0, 30), new=PIECES)
+def test_the_command_calls_mutated_bytes_sound_or_names_their_problems(
+    tmp_path_factory: pytest.TempPathFactory, start: int, length: int, new: bytes
+) -> None:
+    raw = GOOD.encode()
+    check(tmp_path_factory.mktemp("fuzz"), raw[:start] + new + raw[start + length :])
+
+
+def check(folder: Path, raw: bytes) -> None:
+    """``vaestudy check`` on a file: exit 0 or 2, each problem on one line, within 5 seconds of processor time."""
+    file = folder / "study.yaml"
+    file.write_bytes(raw)
+    said = io.StringIO()
+    start = time.process_time()
+    with redirect_stdout(said), redirect_stderr(said):
+        code = main(["check", str(file)])
+    assert time.process_time() - start < 5
+    lines = said.getvalue().splitlines()
+    if code == 0:
+        assert re.fullmatch(r".+: sound; hash [0-9a-f]{16}", lines[0]), lines
+    else:
+        assert code == 2, lines
+        assert all("error: " in line for line in lines[:-1]), lines
+        assert re.fullmatch(rf"vaestudy: {len(lines) - 1} problems?", lines[-1]), lines
 
 
 def _mutate(tree: Any, data: st.DataObject) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from vaestudy.cli.arguments import load
 from vaestudy.cli.output import Output
-from vaestudy.errors import UsageError, nearest
+from vaestudy.errors import ConflictError, UsageError, nearest
 
 if TYPE_CHECKING:
     from vaestudy.registry import Entry, Registry, Source
@@ -61,7 +62,7 @@ def cite(
     output: Output = context.obj
     entries = [entry for registry in _registries() for entry in registry]
     if what is not None:
-        names = {what} if any(entry.name == what for entry in entries) else _used(what)
+        names = {what} if any(entry.name == what for entry in entries) else _used(what, entries)
         entries = [entry for entry in entries if entry.name in names]
     sources: dict[str, Source] = {entry.source.key: entry.source for entry in entries if entry.source}
     for source in sources.values():
@@ -91,9 +92,13 @@ def _signature(entry: Entry[Any]) -> str:
     )
 
 
-def _used(what: str) -> set[str]:
+def _used(what: str, entries: Sequence[Entry[Any]]) -> set[str]:
     """The components that a study names."""
-    study = load(what, None, None)
+    try:
+        study = load(what, None, None)
+    except ConflictError:
+        known = nearest(what, [entry.name for entry in entries])
+        raise UsageError(f"no component and no study {what!r}; {known}") from None
     parts = {study.train.schedule, study.train.beta.schedule}
     for workload in study.workloads.values():
         parts |= {workload.data.name, workload.model.name, workload.likelihood.name}

@@ -8,14 +8,14 @@ import sys
 import tempfile
 import traceback
 import warnings
-from pathlib import Path
 
 import typer
+from typer import TyperException
 from typer.main import get_command
 
 from vaestudy.cli import components, results, studies
 from vaestudy.cli.output import Output
-from vaestudy.errors import DiskError, SpecError, VaestudyError
+from vaestudy.errors import DiskError, SpecError, UsageError, VaestudyError
 
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -25,9 +25,20 @@ QUIET = {
 }
 """What other people's programs would tell our user."""
 
+UNUSABLE = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.EIO,
+    errno.EACCES,
+    errno.EPERM,
+    errno.ENOTDIR,
+    errno.ENAMETOOLONG,
+)
+"""What a disk or a path says that the user must mend."""
+
 app = typer.Typer(
     name="vaestudy",
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -59,10 +70,10 @@ def main(arguments: list[str] | None = None) -> int:
     warnings.simplefilter("ignore")
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        code = get_command(app).main(arguments, prog_name="vaestudy", standalone_mode=True)
+        code = get_command(app).main(arguments or ["--help"], prog_name="vaestudy", standalone_mode=False)
         return int(code or 0)
-    except SystemExit as end:
-        return int(end.code or 0)
+    except TyperException as error:
+        return _misused(error)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -71,11 +82,19 @@ def main(arguments: list[str] | None = None) -> int:
     except VaestudyError as error:
         return _failed(error, arguments)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EROFS, errno.EDQUOT):
-            return _failed(DiskError(f"cannot write {error.filename or ''}: {error.strerror}"), arguments)
+        if error.errno in UNUSABLE:
+            return _failed(DiskError(f"cannot use {error.filename or 'the disk'}: {error.strerror}"), arguments)
         return _crashed(error, arguments)
     except Exception as error:  # noqa: BLE001  # the last line of defence: a crash file instead of a traceback
         return _crashed(error, arguments)
+
+
+def _misused(error: TyperException) -> int:
+    """An unknown command or option, or a value of another type than an option's."""
+    what = " ".join(error.format_message().split()).rstrip(".")
+    command = getattr(getattr(error, "ctx", None), "command_path", "vaestudy")
+    print(f"vaestudy: error: {what[:1].lower()}{what[1:]}; see: {command} --help", file=sys.stderr)
+    return UsageError.exit_code
 
 
 def _failed(error: VaestudyError, arguments: list[str]) -> int:
@@ -92,8 +111,12 @@ def _failed(error: VaestudyError, arguments: list[str]) -> int:
 def _crashed(error: BaseException, arguments: list[str]) -> int:
     if "--debug" in arguments:
         traceback.print_exception(error)
-    with tempfile.NamedTemporaryFile("w", prefix="vaestudy-crash-", suffix=".txt", delete=False) as file:
-        traceback.print_exception(error, file=file)
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="vaestudy-crash-", suffix=".txt", delete=False) as file:
+            traceback.print_exception(error, file=file)
+        where = f"the traceback is in {file.name}"
+    except OSError:
+        where = "run it again with --debug for the traceback (no file could be written)"
     kind = f"{type(error).__name__}: {error}".splitlines()[0][:200]
-    print(f"vaestudy: error: internal error: {kind}; the traceback is in {Path(file.name)}", file=sys.stderr)
+    print(f"vaestudy: error: internal error: {kind}; {where}", file=sys.stderr)
     return VaestudyError.exit_code

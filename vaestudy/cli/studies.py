@@ -297,9 +297,10 @@ def _run(
     from vaestudy.cli.results import show_report
     from vaestudy.study.launch import launch as run_study
 
-    limit = None if until is None else parse_duration(until)
-    if limit is not None and limit <= 0:
-        raise UsageError(f"--until: expected a time above 0, got {until!r}")
+    try:
+        limit = None if until is None else parse_duration(until)
+    except UsageError as error:
+        raise UsageError(f"--until: {error}") from None
     _header(output, study, results)
     with live.Watcher(output) as watcher:
         final = run_study(

@@ -105,8 +105,11 @@ def _download(name: str, file: RemoteFile, folder: Path) -> None:
 
 
 def _verify(path: Path, sha256: str) -> None:
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    try:
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     if found != sha256:
         raise DataError(
             f"{path}: sha256 is {found[:16]}…, the pinned one is {sha256[:16]}… ({path.stat().st_size} bytes on disk): "

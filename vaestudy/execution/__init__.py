@@ -1,8 +1,8 @@
 """Execution: Ray Tune as a disposable executor. The only package that imports ray."""
 
-from vaestudy.execution.cluster import Cluster, check_address, connect, disconnect
+from vaestudy.execution.cluster import Cluster, check, connect, disconnect
 from vaestudy.execution.jobs import Common, Job, RunQueue
 from vaestudy.execution.tuner import execute
 from vaestudy.execution.worker import make_task
 
-__all__ = ["Cluster", "Common", "Job", "RunQueue", "check_address", "connect", "disconnect", "execute", "make_task"]
+__all__ = ["Cluster", "Common", "Job", "RunQueue", "check", "connect", "disconnect", "execute", "make_task"]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import socket
 import warnings
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 QUIET = {
@@ -28,14 +30,21 @@ QUIET = {
 os.environ.update({name: os.environ.get(name, value) for name, value in QUIET.items()})
 
 import ray  # noqa: E402  # after its environment
+import torch  # noqa: E402
 
-from vaestudy.errors import ServiceError, UsageError  # noqa: E402
+from vaestudy.credentials import withheld  # noqa: E402
+from vaestudy.errors import DiskError, ServiceError, UsageError  # noqa: E402
 from vaestudy.spec.models import Resources  # noqa: E402
 
 OBJECT_STORE_BYTES = 100 * 2**20
 """Nothing of size passes through the object store: data sets are loaded by each worker."""
 
 WORKERS_PER_GPU = 4
+SCRATCH_BYTES = 20 * 2**20
+"""Free space that a local Ray needs at the least, for its logs and sockets' files."""
+
+SCRATCH_CHARACTERS = 107 - len("/ray/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store")
+"""Of the path of Ray's temporary folder: a socket's path has at most 107."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +75,11 @@ def connect(resources: Resources, address: str | None) -> Cluster:
     else:
         options["runtime_env"] = {"env_vars": {**QUIET, "OMP_NUM_THREADS": str(max(1, int(resources.cpus)))}}
     try:
-        ray.init(**options)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+        with withheld():
+            ray.init(**options)
+    except (OSError, RuntimeError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno is not None and not isinstance(error, ConnectionError):
+            raise  # the disk's
         raise ServiceError(_refusal(address, error)) from error
     return _share(resources, ray.cluster_resources(), address or "local")
 
@@ -81,10 +93,7 @@ def _share(resources: Resources, total: dict[str, float], address: str) -> Clust
     cpus, gpus = total.get("CPU", 0.0), total.get("GPU", 0.0)
     wanted = resources.gpus
     if resources.device == "cuda" and gpus == 0:
-        raise ServiceError(
-            f"resources.device is cuda, but Ray sees no GPU at {address} "
-            f"(CUDA_VISIBLE_DEVICES={os.environ.get('CUDA_VISIBLE_DEVICES', 'not set')}); try resources.device=cpu"
-        )
+        raise ServiceError(f"resources.device is cuda, but Ray at {address} has no GPU; try resources.device=cpu")
     if resources.device == "cpu":
         wanted = 0.0
     elif wanted == 0 and gpus > 0:
@@ -100,7 +109,43 @@ def _share(resources: Resources, total: dict[str, float], address: str) -> Clust
     return Cluster(address, workers, resources.cpus, wanted, "cuda" if wanted > 0 else "cpu")
 
 
-def check_address(address: str) -> None:
+def check(resources: Resources, address: str | None) -> None:
+    """Finds out what can be known to be missing before anything starts.
+
+    Raises:
+        UsageError: ``address`` is none. ServiceError: nothing answers there, or this machine lacks the GPU it needs.
+        DiskError: a local Ray would have no room for its temporary files.
+    """
+    if address is not None:
+        _check_address(address)
+        return
+    _check_scratch(Path(os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"))  # noqa: S108  # as Ray does
+    if resources.device == "cuda" and not torch.cuda.is_available():
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES", "not set")
+        raise ServiceError(
+            f"resources.device is cuda, but torch sees no GPU on this machine (CUDA_VISIBLE_DEVICES: {visible}); "
+            "try resources.device=cpu"
+        )
+
+
+def _check_scratch(folder: Path) -> None:
+    if len(str(folder.absolute())) > SCRATCH_CHARACTERS:
+        raise UsageError(
+            f"temporary folder {folder}: its path has more than {SCRATCH_CHARACTERS} characters, too many for Ray's "
+            "sockets; let RAY_TMPDIR name a shorter one"
+        )
+    try:
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        raise DiskError(f"cannot use temporary folder {folder}: {error.strerror}; let TMPDIR name another") from error
+    if free < SCRATCH_BYTES:
+        raise DiskError(
+            f"temporary folder {folder}: No space left on device ({free >> 20} MB free, Ray needs "
+            f"{SCRATCH_BYTES >> 20}); free some, or let TMPDIR name another"
+        )
+
+
+def _check_address(address: str) -> None:
     """Asks whether anything listens at ``host:port``; Ray itself would try a dead address for minutes.
 
     Raises:

@@ -15,6 +15,7 @@ from ray import tune
 
 from vaestudy import checkpoint, data
 from vaestudy.distributions import likelihoods
+from vaestudy.errors import CheckpointError
 from vaestudy.execution.jobs import Common, Job, News
 from vaestudy.execution.roster import Roster
 from vaestudy.models import models
@@ -87,7 +88,12 @@ class Group:
         uid = job.run.uid
         saved = checkpoint.load_latest(self._attempt(job).parent, self._identity(uid))
         own, rest = (mix(self._common.seed, seed) for seed in (job.run.seed, STILL_SEED))
-        self._trainer.admit(uid, Seeds.varying(job.run.varied, own, rest), job.settings, saved)
+        try:
+            self._trainer.admit(uid, Seeds.varying(job.run.varied, own, rest), job.settings, saved)
+        except CheckpointError as error:
+            raise CheckpointError(
+                f"checkpoint of {self._attempt(job).parent}: {error}; remove it to begin anew"
+            ) from None
         self._jobs[uid] = job
         self._unsent[uid] = saved is not None
         if saved:  # now it is this attempt's own, whatever an earlier one that was cut off may still write

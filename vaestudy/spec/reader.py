@@ -33,6 +33,8 @@ WORDS: dict[str, bool | None] = {
 NUMBER = re.compile(r"[-+]?(\.\d+|\d+(\.\d*)?)([eE][-+]?\d+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", re.ASCII)
 WHOLE = re.compile(r"[-+]?\d+|0o[0-7]+|0x[0-9a-fA-F]+", re.ASCII)
 SURROGATE = re.compile("[\ud800-\udfff]")
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x84\x86-\x9f]")
+"""What drives terminals, and means nothing in a text; tabs and new lines do."""
 
 
 class Mark(NamedTuple):
@@ -199,6 +201,8 @@ class _Builder:
     def _printable(self, event: Any) -> None:
         if SURROGATE.search(event.value):
             self._report(event, "holds half of a surrogate pair, which is no character")
+        if found := CONTROL.search(event.value):
+            self._report(event, f"holds the control character #x{ord(found[0]):02x}, which has no place in a text")
 
     def _report(self, event: Any, message: str) -> None:
         self.problems.append(self._problem(event, message))

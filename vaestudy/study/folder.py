@@ -14,6 +14,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ from typing import Any
 from vaestudy.errors import ConflictError, DiskError, UsageError, nearest
 from vaestudy.records import write_atomically
 from vaestudy.spec import Study, canonical, differences, dump_study, load_study, space, study_hash
+from vaestudy.spec.models import DURATION
 from vaestudy.study.environment import environment
 
 LOCAL_MLFLOW = "http://127.0.0.1:5000"
@@ -184,13 +186,11 @@ def parse_duration(text: str) -> float:
     """Seconds in ``90s``, ``30m``, ``2h``, ``1d``.
 
     Raises:
-        UsageError: it is none of these.
+        UsageError: it is none of these, or none at all.
     """
-    units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-    try:
-        return float(text[:-1]) * units[text[-1:]]
-    except (KeyError, ValueError):
-        raise UsageError(f"expected a time such as 90s, 30m, 2h or 1d, got {text!r}") from None
+    if not re.fullmatch(DURATION, text):
+        raise UsageError(f"expected a time above 0 such as 90s, 30m, 2h or 1d, got {text!r}")
+    return float(text[:-1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[text[-1]]
 
 
 def _budgets(study: Study) -> tuple[int, ...]:

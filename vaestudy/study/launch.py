@@ -12,11 +12,12 @@ from types import FrameType
 
 from vaestudy import data
 from vaestudy.errors import ConflictError, InterruptedStudyError, UnsuccessfulError
-from vaestudy.execution import Common, check_address, connect, disconnect, execute
+from vaestudy.execution import Common, check, connect, disconnect, execute
 from vaestudy.records import STAGES, Stage
 from vaestudy.search import CellSearch, RetryingStorage, open_storage
 from vaestudy.seeding import mix
 from vaestudy.spec import Study, cells, first_rung, space, study_hash
+from vaestudy.study.disks import check_sqlite_disk
 from vaestudy.study.folder import StudyFolder, parse_duration
 from vaestudy.study.paper import make_export
 from vaestudy.study.queue import StudyQueue
@@ -97,6 +98,8 @@ def launch(
     """
     folder = StudyFolder(results.resolve() / study.name)
     folder.agree(study)
+    if "search" not in stages and not folder.resolved.exists():
+        raise ConflictError(f"study {study.name!r} has not begun in {results}; run --stage search first")
     _preflight(study, folder, address)
     with ExitStack() as stack:
         folder.make()
@@ -124,10 +127,11 @@ def launch(
 def _preflight(study: Study, folder: StudyFolder, address: str | None) -> None:
     """Whatever can be known to be missing is missed before anything is written."""
     check_environment()
-    if address is not None:
-        check_address(address)
+    check(study.resources, address)
     for workload in study.workloads.values():
         data.fetch(data.data_sets.find(workload.data.name).component, data.data_folder())
+    if "sqlite" in (study.storage.optuna, study.tracking.mlflow):
+        check_sqlite_disk(folder.path)
     if study.storage.optuna != "sqlite":
         open_storage(study.storage.optuna, folder.path).close()
     uri = tracking_uri(study.tracking.mlflow, folder.path.parent)
