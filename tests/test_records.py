@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,16 @@ def test_any_finite_metrics_come_back_exactly(tmp_path: Path, metrics: list[dict
     spool.report(*reports)
     spool.close()
     assert read_run(folder, "u1").reports == reports
+
+
+def test_what_an_earlier_attempt_reported_stands(tmp_path: Path) -> None:
+    written(tmp_path, 0, 1, 2)
+    written(tmp_path, 0, attempt=2)
+    spool = Spool(tmp_path, RUN, 3, 1.0)
+    again = [replace(report(step), time=999.0) for step in range(4)]
+    assert spool.report(*again) == (report(0), report(1), report(2), again[3])
+    spool.close()
+    assert read_run(tmp_path, "u1").reports == (report(0), report(1), report(2), again[3])
 
 
 @pytest.mark.parametrize("cut", [1, 5, 40])

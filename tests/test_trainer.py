@@ -77,6 +77,18 @@ def test_a_run_that_diverges_ends_at_once_with_the_update_and_without_a_value() 
     assert all(math.isfinite(value) for value in end.metrics.values())
 
 
+def test_a_diverged_run_whose_end_nobody_heard_ends_the_same_when_it_is_taken_up_again() -> None:
+    task, chosen = random_task(), settings("sgd", lr=1e30)
+    trainer, history = trained(task, chosen)
+    again = Trainer(task, chosen.optimizer, evaluation_seed=0)
+    again.admit("run", Seeds.same(1), chosen, trainer.state_dict("run"))
+    (progress,) = again.run()
+    assert (progress.outcome, progress.reports) == ("diverged", ())
+    assert again.history("run") == history
+    first, second = (made.end("run", "diverged", {}) for made in (trainer, again))
+    assert (first.step, first.metrics) == (second.step, second.metrics)
+
+
 def test_a_huge_kl_weight_ends_as_collapsed() -> None:
     trainer, _ = trained(digits_task(), settings(epochs=10, lr=3e-3, train={"beta": {"start": 50.0, "end": 50.0}}))
     assert trainer.end("run", "done", {}).failure == "collapsed"

@@ -120,13 +120,18 @@ class RunRecord:
 
 
 class Spool:
-    """The append-only file of one attempt."""
+    """The append-only file of one attempt.
+
+    What an earlier attempt reported stands: a report of the same update is written as it was, its clocks included, so
+    that what others have read already stays true.
+    """
 
     def __init__(self, study: Path, run: Run, attempt: int, started: float):
         self.folder = attempt_folder(study, run.uid, attempt)
         self._last_step = -1
         self._ended = False
         try:
+            self._known = _reported(study, run.uid)
             self.folder.mkdir(parents=True, exist_ok=True)
             _write_plan(study, run)
             self._file = (self.folder / "spool.jsonl").open("ab", buffering=0)
@@ -142,7 +147,7 @@ class Spool:
         for report in reports:
             if not self._ended and report.step > self._last_step:
                 self._last_step = report.step
-                fresh.append(report)
+                fresh.append(self._known.get(report.step, report))
         if fresh:
             self._append(*({"kind": "report", **asdict(report)} for report in fresh))
         return tuple(fresh)
@@ -239,6 +244,17 @@ def run_uids(study: Path) -> list[str]:
     runs = study / "runs"
     folders = runs.iterdir() if runs.is_dir() else ()
     return sorted(folder.name for folder in folders if (folder / "run.json").exists())
+
+
+def _reported(study: Path, uid: str) -> dict[int, Report]:
+    """What all attempts of a run have reported, by update; of two reports the first, and whatever a damaged spool
+    still tells."""
+    known: dict[int, Report] = {}
+    for attempt in attempts(study, uid):
+        for event in inspect_spool(attempt_folder(study, uid, attempt) / "spool.jsonl").events:
+            if event.pop("kind") == "report":
+                known.setdefault(event["step"], Report(**event))
+    return known
 
 
 def _read_attempt(study: Path, uid: str, attempt: int) -> RunRecord:

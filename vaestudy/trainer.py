@@ -116,11 +116,13 @@ class Trainer:
         """Trains every run to the nearest evaluation that any of them has due, and judges those that have one due; or
         trains for about so many seconds, where that is less.
 
-        The first call judges new runs before their first update (epoch 0). A run that has ended stays as it is.
+        The first call judges new runs before their first update (epoch 0). While a run that has ended is here, be it
+        that its end was told to nobody who lived, nothing is trained.
         """
         until = time.monotonic() + seconds
         begun = self._judge([not track.history for track in self._tracks])
-        self._train(until)
+        if not any(map(self._outcome, self._tracks, self._population.members)):
+            self._train(until)
         reports = self._judge([self._is_due(k) for k in range(len(self._tracks))])
         return [
             Progress(track.uid, member.steps, first + later, self._outcome(track, member))

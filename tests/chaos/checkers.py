@@ -1,4 +1,4 @@
-"""What must hold of a study after any fault: four checkers of what is stored, none of which asks the program."""
+"""What must hold of a study after any fault: checkers of what is stored, none of which asks the program."""
 
 from __future__ import annotations
 
@@ -52,6 +52,14 @@ def check_progress(study: Path) -> None:
         assert steps == sorted(set(steps)), f"{record.run.name}: {steps}"
 
 
+def check_curves(study: Path) -> None:
+    """*Whole curves*: a run that was trained to its end has a report of every epoch, from before the first."""
+    for record in read_runs(study):
+        if record.end is not None and record.end.outcome == "done":
+            epochs = [report.epoch for report in record.reports]
+            assert epochs == list(range(int(record.end.metrics["final/epochs"]) + 1)), f"{record.run.name}: {epochs}"
+
+
 def check_final_state(study: Path, mlflow: Path) -> None:
     """*Final state*: nothing is RUNNING anywhere once a study says that it has ended."""
     assert all(record.end is not None for record in read_runs(study))
@@ -61,8 +69,9 @@ def check_final_state(study: Path, mlflow: Path) -> None:
 
 
 def check(study: Path, mlflow: Path) -> int:
-    """All four; the number of rows."""
+    """All of them; the number of rows."""
     check_progress(study)
+    check_curves(study)
     check_final_state(study, mlflow)
     check_bijection(study, mlflow)
     return check_rows(study, mlflow)

@@ -18,10 +18,10 @@ from vaestudy.records import RunRecord, attempt_folder, read_spool
 
 __all__ = ["hosts"]
 
-EPOCHS = 80
+EPOCHS = 200
 STAGES = ["--stage", "search", "--stage", "confirm"]
 STUDY = [*SMALL, "search.trials=2", "confirm.seeds=1", f"train.epochs={EPOCHS}", "budget.checkpoint_seconds=0"]
-"""Twelve runs of about 3 s each; a worker saves before each of its messages."""
+"""Twelve runs of about 6 s each; a worker saves before each of its messages."""
 
 RUNS = 12
 LEFT = 4

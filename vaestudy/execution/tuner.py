@@ -16,6 +16,7 @@ from typing import Any, Literal, ParamSpec, TypeVar
 
 import ray
 from ray import cloudpickle, tune
+from ray.tune.execution import class_cache
 from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
 
@@ -27,6 +28,9 @@ from vaestudy.execution.roster import Roster
 from vaestudy.execution.worker import Worker
 
 log = logging.getLogger(__name__)
+
+class_cache.ENV_VARS_TO_PROPAGATE -= {name for name in class_cache.ENV_VARS_TO_PROPAGATE if name.startswith("AWS_")}
+"""Tune would hand the driver's cloud keys to its workers on their command lines, which everybody may read."""
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -42,6 +42,7 @@ class Group:
         self._trainer = Trainer(task, jobs[0].settings.optimizer, common.seed)
         self._jobs: dict[str, Job] = {}
         self._unsent: dict[str, bool] = {}
+        self._held: dict[str, list[Progress]] = {}
         self._saved_at = time.monotonic()
         for job in jobs:
             self._admit(job)
@@ -59,7 +60,7 @@ class Group:
 
     def step(self) -> list[News]:
         """Trains until there is news worth a message, or for ``NEWS_SECONDS``."""
-        news: dict[str, list[Progress]] = {uid: [] for uid in self._trainer.uids}
+        news = {uid: self._held.pop(uid, []) for uid in self._trainer.uids}
         until = time.monotonic() + NEWS_SECONDS
         while True:
             progress = self._trainer.run(until - time.monotonic())
@@ -71,7 +72,8 @@ class Group:
         if to_confirm or time.monotonic() - self._saved_at >= self._common.checkpoint_seconds:
             self.save()
         # Opening the test part takes long: one run at a time, what it learned saved before, the others told at once.
-        return [self._tell(uid, items) for uid, items in news.items() if uid not in to_confirm[1:]]
+        self._held = {uid: news.pop(uid) for uid in to_confirm[1:]}
+        return [self._tell(uid, items) for uid, items in news.items()]
 
     def save(self) -> None:
         """Checkpoints every run that is still in training, or whose end nobody has been told yet; the driver removes

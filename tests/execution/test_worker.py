@@ -1,0 +1,60 @@
+"""A group of runs in training: what it tells the driver, whatever ends when."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+
+from tests.tasks import digits_task, settings
+from vaestudy.execution.jobs import Common, Job
+from vaestudy.execution.worker import Group
+from vaestudy.records import Report, Run
+from vaestudy.spec import Workload
+
+WORKLOAD = Workload.model_validate(
+    {
+        "data": {"name": "digits", "binarize": "dynamic", "seed": 0, "validation": 300},
+        "model": {"name": "mlp", "hidden": (32,), "latent_dim": 5},
+        "likelihood": "bernoulli",
+        "batch_size": 64,
+    }
+)
+EPOCHS = 4
+
+
+def group_of(folder: Path, runs: int) -> Group:
+    """Confirmation runs under as many seeds."""
+    common = Common(
+        study_hash="hash",
+        folder=folder,
+        data_folder=folder,
+        workloads={"w": WORKLOAD},
+        plugins=(),
+        device="cpu",
+        threads=1,
+        verdicts_from=None,
+        checkpoint_seconds=3600,
+        silence=60,
+        retries=0,
+        iwae_samples=2,
+        seed=0,
+    )
+    chosen = settings(epochs=EPOCHS)
+    jobs = [Job(Run(f"u{k}", "w/adam", "w", "adam", "confirm", 0, k + 1, {}), chosen, 1) for k in range(runs)]
+    return Group(common, jobs, digits_task())
+
+
+def test_confirmations_that_end_together_are_told_one_at_a_time_with_all_their_reports(tmp_path: Path) -> None:
+    group = group_of(tmp_path, 3)
+    told: dict[str, list[Report]] = defaultdict(list)
+    ends: list[list[str]] = []
+    while sum(map(len, ends)) < 3:
+        news = group.step()
+        for item in news:
+            told[item.uid] += item.reports
+        ends.append([item.uid for item in news if item.end is not None])
+        assert len(ends) < 50
+    assert max(map(len, ends)) == 1
+    assert {uid: [report.epoch for report in reports] for uid, reports in told.items()} == {
+        f"u{k}": list(range(EPOCHS + 1)) for k in range(3)
+    }
