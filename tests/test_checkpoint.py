@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import pickle
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -86,12 +88,37 @@ class Evil:
         return exec, ("raise SystemExit('executed')",)
 
 
-def test_a_pickle_with_a_matching_manifest_is_refused_unexecuted(tmp_path: Path) -> None:
+def saved(value: object) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(value, buffer)
+    return buffer.getvalue()
+
+
+def packed() -> bytes:
+    """A checkpoint with a hundred times its size in zeros."""
+    buffer = io.BytesIO(saved({"row": 1}))
+    with zipfile.ZipFile(buffer, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("zeros", bytes(1 << 20))
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (pickle.dumps(Evil(), protocol=2), "not plain tensors"),
+        (saved({"row": Evil()}), "not plain tensors"),
+        (saved({"row": Path("x")}), "not plain tensors"),
+        (saved([1]), "not a run's state"),
+        (packed(), "it unpacks to more than it holds"),
+        (b"", "not plain tensors"),
+    ],
+    ids=["a pickle that runs code", "code beside tensors", "an object of a class", "a list", "packed", "nothing"],
+)
+def test_what_is_not_plain_tensors_is_refused_unexecuted(tmp_path: Path, content: bytes, says: str) -> None:
     folder = put(tmp_path, 1)
-    content = pickle.dumps(Evil(), protocol=2)
     (folder / "state.pt").write_bytes(content)
     manifest = json.loads((folder / "manifest.json").read_text())
     sealed = {**manifest, "sha256": checkpoint.digest(manifest, content)}
     (folder / "manifest.json").write_text(json.dumps(sealed))
-    with pytest.raises(CheckpointError, match="not plain tensors"):
+    with pytest.raises(CheckpointError, match=f"refused: {says}"):
         checkpoint.load_latest(tmp_path, IDENTITY)

@@ -16,6 +16,7 @@ import logging
 import os
 import pickle
 import shutil
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -114,9 +115,15 @@ def digest(manifest: Mapping[str, Any], content: bytes) -> str:
 
 def _plain(path: Path, content: bytes) -> dict[str, Any]:
     try:
-        return cast(dict[str, Any], torch.load(io.BytesIO(content), map_location="cpu", weights_only=True))
-    except (pickle.UnpicklingError, RuntimeError) as error:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > len(content):
+                raise CheckpointError(f"{path}: refused: it unpacks to more than it holds")
+        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except (zipfile.BadZipFile, pickle.UnpicklingError, RuntimeError) as error:
         raise CheckpointError(f"{path}: refused: not plain tensors") from error
+    if not isinstance(state, dict):
+        raise CheckpointError(f"{path}: refused: not a run's state")
+    return cast(dict[str, Any], state)
 
 
 def _write(path: Path, content: bytes) -> None:

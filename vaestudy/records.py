@@ -213,13 +213,16 @@ def read_plan(study: Path, uid: str) -> Run:
     """The plan of a run.
 
     Raises:
-        DataError: it is missing or damaged.
+        DataError: it is missing, damaged or another run's.
     """
     path = study / "runs" / uid / "run.json"
     try:
-        return Run(**json.loads(path.read_bytes()))
+        run = Run(**json.loads(path.read_bytes()))
     except (OSError, ValueError, TypeError) as error:
         raise DataError(f"{path}: not a run plan: {error}") from error
+    if run.uid != uid:  # paths are made of it
+        raise DataError(f"{path}: the plan of run {run.uid!r}, expected that of {uid!r}")
+    return run
 
 
 def read_run(study: Path, uid: str) -> RunRecord:
@@ -329,6 +332,25 @@ def _write_plan(study: Path, run: Run) -> None:
     if path.exists():
         return
     write_atomically(path, json.dumps(asdict(run), indent=1, allow_nan=False))
+
+
+def check_links(study: Path) -> None:
+    """Makes sure that nothing in a study's folder leads out of it, before anything is written there.
+
+    Raises:
+        DataError: it holds a link.
+    """
+    if study.is_dir() and (link := next(_links(study), None)):
+        raise DataError(f"{link} is a link; a study's folder holds none, for it could lead out of it: remove it")
+
+
+def _links(folder: str | Path) -> Iterator[str]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_symlink():
+                yield entry.path
+            elif entry.is_dir():
+                yield from _links(entry.path)
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -17,8 +17,8 @@ from selenium.webdriver.support.ui import WebDriverWait
 from tests.conftest import program
 from tests.tracking import synthetic
 from tests.tracking.conftest import Server, store_uri
+from vaestudy.outputs import KINDS
 from vaestudy.tracking import Shipper, study_url
-from vaestudy.tracking.pictures import KINDS
 from vaestudy.tracking.views import titles
 
 pytestmark = pytest.mark.slow

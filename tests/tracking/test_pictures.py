@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from tests.tracking import synthetic
+from vaestudy.outputs import KINDS
 from vaestudy.records import RunRecord, read_run
-from vaestudy.tracking.pictures import KINDS, pictures
+from vaestudy.tracking.pictures import pictures
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from vaestudy.analysis.outcome_figures import outcome_figures
 from vaestudy.analysis.page import page
 from vaestudy.analysis.stored import as_stored, facts_file, parquet, record_files
 from vaestudy.errors import DiskError, UsageError, nearest
+from vaestudy.records import check_links
 
 FORMATS = ("csv", "parquet", "md", "tex", "html")
 
@@ -36,9 +37,11 @@ def export(folder: Path, formats: Sequence[str], out: Path, importance: Importan
 
     Raises:
         UsageError: a format is unknown.
+        DataError: the folder holds a link.
         DiskError: ``out`` cannot be written.
     """
     _check(formats)
+    check_links(folder)
     return _write(out, tables_and_figures(as_stored(load(folder)), formats, importance=importance))
 
 
@@ -50,9 +53,11 @@ def export_tables(folder: Path, formats: Sequence[str], out: Path) -> list[Path]
 
     Raises:
         UsageError: a format is unknown, or needs figures.
+        DataError: the folder holds a link.
         DiskError: ``out`` cannot be written.
     """
     _check(formats)
+    check_links(folder)
     if "html" in formats:
         raise UsageError("html holds figures; leave it out of --format, or leave out --tables")
     records = as_stored(load(folder))

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from vaestudy.outputs import read_outputs
 from vaestudy.records import attempt_folder
 
-KINDS = ("originals", "reconstructions", "samples")
 SHOWN = 12
 COLUMNS = ["uid", "kind", "index", "height", "width", "pixels"]
 
@@ -21,10 +21,8 @@ def load_pictures(study: Path, confirmed: Iterable[tuple[str, int]]) -> pd.DataF
     ``pixels`` row by row."""
     rows = []
     for uid, attempt in confirmed:
-        path = attempt_folder(study, uid, attempt) / "outputs.npz"
-        if path.exists():
-            with np.load(path, allow_pickle=False) as arrays:
-                rows += [_row(uid, kind, i, image) for kind in KINDS for i, image in _first(arrays[kind])]
+        outputs = read_outputs(attempt_folder(study, uid, attempt))
+        rows += [_row(uid, kind, i, image) for kind, shown in outputs.items() for i, image in _first(shown)]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

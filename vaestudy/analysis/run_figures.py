@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from vaestudy.analysis.drawing import OKABE_ITO, legend, plain, render, sheet
+from vaestudy.outputs import Images, read_outputs
 from vaestudy.records import RunRecord
 
 COLUMNS = 8
@@ -30,8 +31,8 @@ def run_figures(record: RunRecord, folder: Path) -> Mapping[str, bytes]:
         figures["learning_curve.png"] = _curve(record)
     if any("val/kl_per_dimension" in report.vectors for report in record.reports):
         figures["kl_per_dimension.png"] = _kl(record)
-    if (folder / "outputs.npz").exists():
-        figures |= _images(record, folder / "outputs.npz")
+    if outputs := read_outputs(folder):
+        figures |= _images(record, outputs)
     return {name: render(figure, "png") for name, figure in figures.items()}
 
 
@@ -61,14 +62,12 @@ def _kl(record: RunRecord) -> Figure:
     return figure
 
 
-def _images(record: RunRecord, outputs: Path) -> dict[str, Figure]:
-    with np.load(outputs, allow_pickle=False) as arrays:
-        pairs = np.stack([arrays["originals"], arrays["reconstructions"]], axis=1)
-        samples = arrays["samples"]
+def _images(record: RunRecord, outputs: Mapping[str, Images]) -> dict[str, Figure]:
+    pairs = np.stack([outputs["originals"], outputs["reconstructions"]], axis=1)
     pairs = pairs.reshape(-1, *pairs.shape[2:])
     return {
         "reconstructions.png": _grid(pairs, f"{record.run.name}: validation images, each beside its reconstruction"),
-        "prior_samples.png": _grid(samples, f"{record.run.name}: means of samples from the prior"),
+        "prior_samples.png": _grid(outputs["samples"], f"{record.run.name}: means of samples from the prior"),
     }
 
 

@@ -18,8 +18,9 @@ from vaestudy.analysis.findings import Findings
 from vaestudy.analysis.frames import Records
 from vaestudy.analysis.links import Links
 from vaestudy.analysis.outcome_figures import picture_strip
-from vaestudy.analysis.pictures import KINDS, images
+from vaestudy.analysis.pictures import images
 from vaestudy.analysis.statistics import Interval, Refusal
+from vaestudy.outputs import KINDS
 from vaestudy.records import trial_name
 
 LEVELS = {"fine": "✓ fine", "note": "• note", "warning": "! warning"}

@@ -26,7 +26,7 @@ from vaestudy.cli.arguments import (
     stages,
 )
 from vaestudy.cli.output import Output, seconds
-from vaestudy.errors import ConflictError, DataError, UsageError
+from vaestudy.errors import ConflictError, DataError, UsageError, VaestudyError
 
 if TYPE_CHECKING:
     from vaestudy.records import Stage
@@ -269,7 +269,12 @@ def list_studies(context: typer.Context, results: Results = None) -> None:
     from vaestudy.study.status import status as look
 
     output: Output = context.obj
-    found = [look(folder) for folder in known(results or DEFAULT_RESULTS)]
+    found = []
+    for place in known(results or DEFAULT_RESULTS):
+        try:
+            found.append(look(place))
+        except VaestudyError as error:  # the others are to be seen all the same
+            output.note(f"{place.path}: {str(error).splitlines()[0]}; see: vaestudy doctor {place.name}")
     if output.json_lines:
         for one in found:
             output.json(one)

@@ -9,7 +9,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from ray import tune
 
@@ -19,6 +18,7 @@ from vaestudy.errors import CheckpointError
 from vaestudy.execution.jobs import Common, Job, News
 from vaestudy.execution.roster import Roster
 from vaestudy.models import models
+from vaestudy.outputs import save_outputs
 from vaestudy.population import Task
 from vaestudy.records import attempt_folder
 from vaestudy.registry import import_plugin
@@ -130,9 +130,7 @@ class Group:
         made = self._trainer.pictures(job.run.uid)
         shape = data.data_sets.find(part.name).component.shape
         arrays = {name: image.numpy().reshape(-1, *shape) for name, image in vars(made).items()}
-        folder = self._attempt(job)
-        folder.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(folder / "outputs.npz", **arrays)
+        save_outputs(self._attempt(job), arrays)
         return self._trainer.test(job.run.uid, x.to(self._common.device), self._common.iwae_samples)
 
     def _attempt(self, job: Job) -> Path:
@@ -162,25 +160,34 @@ class Worker(tune.Trainable):
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        common = Common.load(json.loads(new_config["common"]))
+        self._group: Group | None = None
+        self._failure: Exception | None = None
+        try:
+            self._begin(new_config)
+        except Exception as error:  # noqa: BLE001  # raised by the first step: of what is raised here Ray passes on the text
+            self._failure = error
+        return True
+
+    def _begin(self, config: dict[str, Any]) -> None:
+        common = Common.load(json.loads(config["common"]))
         for plugin in common.plugins:
             import_plugin(plugin)
         torch.set_num_threads(common.threads)
         self._roster = Roster(common.study_hash, self.trial_id)
-        self._group: Group | None = None
         jobs = self._roster.read()
         if jobs is None:
-            jobs = [Job.load(job) for job in json.loads(new_config["jobs"])]
+            jobs = [Job.load(job) for job in json.loads(config["jobs"])]
         if not jobs:  # all were given up while no worker had them
-            return True
+            return
         workload = jobs[0].run.workload
         if workload not in self._tasks:
             self._tasks[workload] = make_task(common.workloads[workload], common.data_folder, common.device)
         self._shared = len(jobs) > 1
         self._group = Group(common, jobs, self._tasks[workload])
-        return True
 
     def step(self) -> dict[str, Any]:
+        if self._failure is not None:
+            raise self._failure
         if self._group is None:
             return {"news": "[]"}
         if self._shared:
@@ -189,8 +196,10 @@ class Worker(tune.Trainable):
 
     def cleanup(self) -> None:
         """Called when the driver lets go: whatever is still wanted can be resumed from here."""
+        if self._group is None:
+            return
         wanted = self._roster.read()
-        if self._group is not None and wanted != []:
+        if wanted != []:
             if wanted is not None:
                 self._group.follow(wanted)
             self._group.save()

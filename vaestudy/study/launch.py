@@ -13,7 +13,7 @@ from types import FrameType
 from vaestudy import data
 from vaestudy.errors import ConflictError, InterruptedStudyError, UnsuccessfulError
 from vaestudy.execution import Common, check, connect, disconnect, execute
-from vaestudy.records import STAGES, Stage
+from vaestudy.records import STAGES, Stage, check_links
 from vaestudy.search import CellSearch, RetryingStorage, open_storage
 from vaestudy.seeding import mix
 from vaestudy.spec import Study, cells, first_rung, space, study_hash
@@ -97,6 +97,7 @@ def launch(
         VaestudyError: by class, what the exit code says; whatever ran is left resumable.
     """
     folder = StudyFolder(results.resolve() / study.name)
+    check_links(folder.path)
     folder.agree(study)
     if "search" not in stages and not folder.resolved.exists():
         raise ConflictError(f"study {study.name!r} has not begun in {results}; run --stage search first")

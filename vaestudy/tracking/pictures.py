@@ -8,12 +8,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from vaestudy.outputs import read_outputs
 from vaestudy.records import RunRecord
 from vaestudy.tracking.rows import milliseconds
 from vaestudy.tracking.stored import Picture
-
-KINDS = ("originals", "reconstructions", "samples")
-"""The rows of the grid: the same validation images for every run, what it makes of them, what it draws unasked."""
 
 COLUMNS, LINES = 3, 3
 """Images of a sheet, beside and below each other; the grid's slider turns the sheets over."""
@@ -25,17 +23,13 @@ SHEET_PIXELS = 360
 def pictures(record: RunRecord, folder: Path) -> list[Picture]:
     """The sheets of an ended run; none where its attempt's ``folder`` holds no ``outputs.npz``."""
     assert record.end is not None
-    path = folder / "outputs.npz"
-    if not path.exists():
-        return []
     time = milliseconds(record.end.time)
-    with np.load(path, allow_pickle=False) as arrays:
-        shown = len(arrays["originals"])
-        return [
-            Picture(kind, number, time, _name(record, kind, number), sheet)
-            for kind in KINDS
-            for number, sheet in enumerate(_sheets(arrays[kind][:shown]), start=1)
-        ]
+    outputs = read_outputs(folder)
+    return [
+        Picture(kind, number, time, _name(record, kind, number), sheet)
+        for kind, images in outputs.items()
+        for number, sheet in enumerate(_sheets(images[: len(outputs["originals"])]), start=1)
+    ]
 
 
 def _name(record: RunRecord, kind: str, number: int) -> str:

@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from vaestudy.outputs import KINDS
 from vaestudy.spec import Study
-from vaestudy.tracking import pictures
 from vaestudy.tracking.rows import primary_metric, searched
 
 PREFIX = "mlflow.sharedViewState."
@@ -136,7 +136,7 @@ def _curves(study: Study, only: str, known: Known, final_nelbo: Sequence[float])
 
 
 def _reconstructions(study: Study, only: str, known: Known) -> State:
-    grid = _chart("IMAGE", "all", "images", imageKeys=list(pictures.KINDS), step=1, showRunParams=False)
+    grid = _chart("IMAGE", "all", "images", imageKeys=list(KINDS), step=1, showRunParams=False)
     seed = f" and params.seed = '{SEED_SHOWN}'"
     page = _page(_shown(study, known) + seed + only, primary_metric(study), [_metric(primary_metric(study))])
     section = Section("images", "Reconstructions; the slider turns the sheets over", 1, height=540)
@@ -195,7 +195,7 @@ def _charts(sections: Sequence[Section], charts: Sequence[Chart], known: Known) 
     away = {"deleted": True, "isGenerated": True}
     last = sections[-1].uuid
     hidden = [_chart("BAR", name, last, metricKey=name, **away) for name in sorted(known.metrics - shown)]
-    hidden += [_chart("IMAGE", kind, last, imageKeys=[kind], **away) for kind in pictures.KINDS]
+    hidden += [_chart("IMAGE", kind, last, imageKeys=[kind], **away) for kind in KINDS]
     opened = [section.state() for section in sections]
     return {"compareRunCharts": [*charts, *hidden], "compareRunSections": opened, "isAccordionReordered": True}
 

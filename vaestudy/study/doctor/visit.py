@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from vaestudy.errors import VaestudyError
+from vaestudy.records import check_links
 from vaestudy.spec import Study, study_hash
 from vaestudy.study.doctor.facts import facts
 from vaestudy.study.doctor.finding import Finding, Repair
@@ -48,7 +49,9 @@ def repair(folder: StudyFolder) -> Visit:
 
     Raises:
         ConflictError: a driver runs the study.
+        DataError: the folder holds a link.
     """
+    check_links(folder.path)
     repaired: list[Finding] = []
     with folder.lock(), alone(folder):  # a shipper that is still at work gives way to whoever has the lock
         found = list(_findings(folder))
