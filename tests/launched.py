@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -54,7 +55,11 @@ def launch(results: Path, *more: str) -> subprocess.Popen[str]:
 
 def finished(process: subprocess.Popen[str], code: int = 0, seconds: float = 240.0) -> tuple[str, str]:
     """Standard output and error of a command that ends with this exit code, and without a traceback."""
-    out, err = process.communicate(timeout=seconds)
+    try:
+        out, err = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)  # the next test is to have the machine to itself
+        raise
     assert process.returncode == code, err
     assert "Traceback" not in err
     return out, err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,26 @@ def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
     (tmp_path / "results").write_text("")
     with pytest.raises(DiskError, match=r"cannot make .*--results"):
         StudyFolder(tmp_path / "results" / "study").make()
+
+
+def test_whoever_only_looks_is_no_driver(tmp_path: Path) -> None:
+    folder = StudyFolder(tmp_path / "study")
+    folder.make()
+    with folder.lock():
+        pass
+    stop = threading.Event()
+
+    def look() -> None:
+        while not stop.is_set():
+            assert folder.running in (True, False)
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    for _ in range(50):
+        with folder.lock():
+            pass
+    stop.set()
+    looking.join()
 
 
 def test_a_study_that_is_held_is_found_out_early(tmp_path: Path) -> None:

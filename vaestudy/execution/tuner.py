@@ -91,7 +91,7 @@ class Dispatcher:
         Of several runs half go on elsewhere where one of them may be at fault, or where there was no memory for all.
         """
         self._heard.pop(group, None)
-        jobs = list(self._groups[group].values())
+        jobs = list(self._groups.get(group, {}).values())
         cause = cause_of(error)
         log.warning("%d runs lost their worker: %s", len(jobs), reason_of(cause))
         if isinstance(cause, VaestudyError):

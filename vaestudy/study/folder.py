@@ -23,11 +23,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import tenacity
+
 from vaestudy.errors import ConflictError, DiskError, UsageError, nearest
 from vaestudy.records import write_atomically
 from vaestudy.spec import Study, canonical, differences, dump_study, load_study, space, study_hash
 from vaestudy.spec.models import DURATION
 from vaestudy.study.environment import environment
+
+_GLANCES = tenacity.Retrying(
+    retry=tenacity.retry_if_exception_type(BlockingIOError),
+    wait=tenacity.wait_fixed(0.05),
+    stop=tenacity.stop_after_delay(0.5),
+    reraise=True,
+)
 
 LOCAL_MLFLOW = "http://127.0.0.1:5000"
 """Where ``vaestudy ui`` serves."""
@@ -114,7 +123,9 @@ class StudyFolder:
             raise DiskError(f"cannot write in {self.path}: {error.strerror}") from error
         with file:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                for attempt in _GLANCES:  # whoever only looks whether it is taken holds it for an instant
+                    with attempt:
+                        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise self._taken() from None
             file.truncate(0)

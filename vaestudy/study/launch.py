@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 
 from vaestudy import data
-from vaestudy.errors import ConflictError, InterruptedStudyError, UnsuccessfulError
+from vaestudy.errors import ConflictError, InterruptedStudyError, ServiceError, UnsuccessfulError
 from vaestudy.execution import Common, check, connect, disconnect, execute
 from vaestudy.records import STAGES, Stage, check_links
 from vaestudy.search import CellSearch, RetryingStorage, open_storage
@@ -101,7 +101,7 @@ def launch(
     folder.agree(study)
     if "search" not in stages and not folder.resolved.exists():
         raise ConflictError(f"study {study.name!r} has not begun in {results}; run --stage search first")
-    _preflight(study, folder, address)
+    _preflight(study, folder, address, notice)
     with ExitStack() as stack:
         folder.make()
         stack.enter_context(folder.lock())
@@ -125,8 +125,9 @@ def launch(
     return _judged(study, status(folder))
 
 
-def _preflight(study: Study, folder: StudyFolder, address: str | None) -> None:
-    """Whatever can be known to be missing is missed before anything is written."""
+def _preflight(study: Study, folder: StudyFolder, address: str | None, notice: Notice) -> None:
+    """Whatever can be known to be missing is missed before anything is written. A study that has begun does not wait
+    for MLflow, which catches up later."""
     check_environment()
     check(study.resources, address)
     for workload in study.workloads.values():
@@ -137,7 +138,12 @@ def _preflight(study: Study, folder: StudyFolder, address: str | None) -> None:
         open_storage(study.storage.optuna, folder.path).close()
     uri = tracking_uri(study.tracking.mlflow, folder.path.parent)
     if uri is not None and not uri.startswith("sqlite:"):
-        preflight(uri)
+        try:
+            preflight(uri)
+        except ServiceError as error:
+            if not folder.resolved.exists():
+                raise
+            notice(f"{error}; going on without, what is missing there is sent later")
 
 
 def stop(folder: StudyFolder) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vaestudy import checkpoint
@@ -198,7 +198,8 @@ class StudyQueue:
         return False
 
     def end(self, job: Job, end: End) -> None:
-        """Spools the end, then tells the search."""
+        """Spools the end, dated by the driver's clock, then tells the search."""
+        end = replace(end, time=time.time())
         if not self._spools[job.run.uid].end(end):
             return
         checkpoint.discard(self._folder / "runs" / job.run.uid)
