@@ -53,11 +53,12 @@ def grpc_status(address: str, port: int, method: str, token: str | None) -> int 
 
 
 def http_status(address: str, port: int, request: str, token: str | None) -> int | None:
-    """The status of ``GET /path`` or the like; None where no HTTP server answers."""
+    """The status of ``GET /path`` or the like, the token a bearer's or a whole header; None where no HTTP server is."""
     verb, path = request.split()
     connection = http.client.HTTPConnection(address, port, timeout=SECONDS)
     try:
-        connection.request(verb, path, headers={} if token is None else {"Authorization": f"Bearer {token}"})
+        kind = "" if token is None or " " in token else "Bearer "
+        connection.request(verb, path, headers={} if token is None else {"Authorization": f"{kind}{token}"})
         return connection.getresponse().status
     except (OSError, http.client.HTTPException):
         return None

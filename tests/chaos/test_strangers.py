@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
 import secrets
 import signal
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +19,7 @@ import ray
 from tests.chaos.ledger import Ledger
 from tests.chaos.stranger import UNAUTHENTICATED, UNIMPLEMENTED
 from tests.fixtures.hosts import Host, Hosts, hosts
+from tests.fixtures.mlflow_login import USER, GuardedMlflow
 from tests.fixtures.ray_cluster import RayCluster, cluster_of
 from tests.launched import SMALL, runs_of, until, until_recorded
 
@@ -33,6 +36,12 @@ HARMLESS = (
 
 PUBLIC = ("/grpc.health.v1.Health/Check", "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo")
 """Answered to anybody: that a server is up, and the names of its services."""
+
+OURS = ("GET /api/2.0/mlflow/experiments/get?experiment_id=0", "GET /api/2.0/mlflow/users/list")
+"""What whoever has the password may ask."""
+
+OPEN_ROUTES = ("GET /health", "GET /api/3.0/mlflow/server-info", "GET /ajax-api/3.0/mlflow/server-info")
+"""Answered to anybody: that a server is up, and which kind of store it has."""
 
 REFUSED = (None, UNIMPLEMENTED, UNAUTHENTICATED, 401, 403, 404, 405)
 
@@ -68,6 +77,59 @@ def test_r19_a_stranger_on_the_network_can_call_nothing_of_ray(hosts: Hosts, led
     until(lambda: _steps(study) > steps, driver)  # nobody was hurt
     os.killpg(driver.pid, signal.SIGKILL)
     driver.communicate()
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(300)
+@pytest.mark.bar("R19", "every route of MLflow's server asked from a host without its password")
+def test_r19_a_stranger_on_the_network_can_call_nothing_of_mlflow(hosts: Hosts, ledger: Ledger, tmp_path: Path) -> None:
+    head, stranger = hosts.add("head"), hosts.add("stranger")
+    password = secrets.token_hex(12)
+    server = GuardedMlflow(
+        tmp_path / "mlflow", password, head.address, 5000, lambda command, env: head.serve("mlflow", *command, env=env)
+    )
+    at = [(head.address, server.port)]
+
+    def up() -> bool:
+        return _ask(stranger, tmp_path, at, ["GET /health"], None) == {(*at[0], "GET /health"): 200}
+
+    server.wait(up)
+    routes = _mlflow_routes(tmp_path)
+    known = _ask(stranger, tmp_path, at, OURS, _basic(USER, password))
+    assert set(known.values()) == {200}, "with the password they are answered"
+    for login in (None, _basic(USER, secrets.token_hex(12)), _basic("", ""), "Bearer " + secrets.token_hex(12)):
+        answers = _ask(stranger, tmp_path, at, routes, login)
+        accepted = {call: status for (_, _, call), status in answers.items() if status not in REFUSED}
+        assert set(accepted) <= set(OPEN_ROUTES), accepted
+        ledger.met += len(answers)
+    ledger.figures |= {"routes": len(routes), "done but health and kind of store": 0}
+
+
+def _basic(user: str, password: str) -> str:
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+def _mlflow_routes(folder: Path) -> list[str]:
+    """Every route of MLflow's server, some name in the place of a parameter."""
+    listing = (
+        "from mlflow.server.auth import create_app; from mlflow.server import app; from mlflow.server.fastapi_app "
+        "import create_fastapi_app; create_app(); rules = [(r.methods, r.rule) for r in app.url_map.iter_rules()]; "
+        "rules += [(r.methods, r.path) for r in create_fastapi_app().routes if getattr(r, 'methods', None)]; "
+        "print(*sorted({f'{m} {p}' for ms, p in rules for m in ms - {'HEAD', 'OPTIONS'}}), sep='\\n')"
+    )
+    settings = folder / "mlflow" / "login.ini"
+    env = {
+        "MLFLOW_AUTH_CONFIG_PATH": str(settings),
+        "MLFLOW_AUTH_ADMIN_PASSWORD": "not asked for",
+        "MLFLOW_FLASK_SERVER_SECRET_KEY": "x",
+        "MLFLOW_BACKEND_STORE_URI": f"sqlite:///{folder / 'routes.db'}",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", listing], env={**os.environ, **env}, capture_output=True, text=True, check=True
+    )
+    found = [re.sub(r"<.*?>|{.*?}", "x", line) for line in done.stdout.splitlines() if line.split(" ")[0].isupper()]
+    assert len(found) > 400
+    return found
 
 
 def _listening(host: Host) -> list[int]:
