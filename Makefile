@@ -35,7 +35,14 @@ test-slow: setup       ## The slow tests
 
 chaos: setup           ## Faults on real processes: every bar of docs/reliability.md, or one: make chaos BAR=r5
 	@rm -f .chaos/bars.csv
-	@$(BIN)/python -m pytest tests/chaos $(if $(BAR),-k "$(BAR)_")
+ifdef BAR
+	@$(BIN)/python -m pytest tests/chaos -k "$(BAR)_"
+else
+	@failed=0; \
+	$(BIN)/python -m pytest tests/chaos -m alone || failed=1; \
+	$(BIN)/python -m pytest tests/chaos -m "not alone" -n 2 --dist loadfile || failed=1; \
+	exit $$failed
+endif
 
 check: setup           ## Lint, format, types, layers
 	@$(BIN)/ruff check .

@@ -104,6 +104,7 @@ def test_r11_runs_that_diverge_end_as_such_and_leave_no_infinity(ledger: Ledger,
     ledger.figures |= {"retried": 0, "of runs": len(mine)}
 
 
+@pytest.mark.alone
 @pytest.mark.bar("R12", "a second launch of a running study; the first killed -9 and the study resumed")
 def test_r12_one_driver_at_a_time_and_its_lock_dies_with_it(ledger: Ledger, tmp_path: Path) -> None:
     study = StudyFolder(tmp_path / "quickstart")

@@ -58,6 +58,7 @@ def sample(driver: psutil.Process, study: Path) -> Sample:
 
 @pytest.mark.chaos
 @pytest.mark.timeout(900)
+@pytest.mark.alone
 @pytest.mark.bar("R6", "a study of 1,000 trials of two updates each, two workers")
 def test_r6_a_thousand_trials_cost_the_driver_little_and_leave_nothing_running(tmp_path: Path, ledger: Ledger) -> None:
     path = tmp_path / "many.yaml"

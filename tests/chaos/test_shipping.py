@@ -131,6 +131,7 @@ def report_for_a_minute(folder: StudyFolder, number: int) -> None:
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.alone
 @pytest.mark.bar("R3", "16 runs that report 10 metrics every 5 s for a minute")
 def test_r3_the_shipper_keeps_up_with_sixteen_runs(ledger: Ledger, server: Server) -> None:
     study, folder = study_at(server.address, server.results, "load")
@@ -171,6 +172,7 @@ def p99(values: list[float]) -> float:
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.alone
 @pytest.mark.bar("R4", "MLflow takes connections and never answers")
 def test_r4_training_does_not_feel_whether_mlflow_lives(ledger: Ledger, server: Server) -> None:
     trainer = Trainer(digits_task(), "adam", evaluation_seed=0)

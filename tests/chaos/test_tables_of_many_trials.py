@@ -18,6 +18,7 @@ MOST_SECONDS = 10.0
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 
 
+@pytest.mark.alone
 @pytest.mark.bar("R6", "records of 10,000 trials of 10 epochs exported as tables")
 def test_r6_the_records_of_ten_thousand_trials_are_tables_in_ten_seconds(tmp_path: Path, ledger: Ledger) -> None:
     runs = write(tmp_path, TABLES)
