@@ -151,6 +151,29 @@ def test_r13_a_stopped_study_has_saved_within_10_seconds(ledger: Ledger, undistu
     assert slowest < 10
 
 
+@pytest.mark.timeout(600)
+@pytest.mark.bar("R13", "Ctrl-C twice, 0.1, 0.6 and 2 s apart")
+def test_r13_a_second_ctrl_c_ends_at_once_and_loses_nothing(ledger: Ledger, undisturbed: Path, tmp_path: Path) -> None:
+    study = tmp_path / "quickstart"
+    slowest, ended = 0.0, 0
+    process = launch(tmp_path, *LONGER, *OFTEN)
+    for apart in (0.1, 0.6, 2.0):
+        until(lambda before=ended: study.exists() and _ended(study) > before, process)
+        process.send_signal(signal.SIGINT)
+        time.sleep(apart)
+        start = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        finished(process, code=130)
+        slowest = max(slowest, time.monotonic() - start)
+        ledger.met += 1
+        ended = _ended(study)
+        process = vaestudy("resume", "quickstart", results=tmp_path)
+    finished(process)
+    same(study, undisturbed)
+    ledger.figures["slowest"] = f"{slowest:.1f} s"
+    assert slowest < 10
+
+
 @pytest.mark.bar("stall", "a worker halted (SIGSTOP), so that it never reports")
 def test_stall_a_halted_worker_is_replaced(ledger: Ledger, undisturbed: Path, tmp_path: Path) -> None:
     study = tmp_path / "quickstart"
