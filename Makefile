@@ -1,6 +1,6 @@
 # Everything a newcomer needs: `make study` and `make test`. Both set up the environment first.
 .DEFAULT_GOAL := help
-.PHONY: help setup study test test-slow chaos check bench constraints schema clean
+.PHONY: help setup study test test-slow test-cluster chaos check bench constraints schema clean
 
 PYTHON ?= python3.11
 VENV := .venv
@@ -28,10 +28,13 @@ study: setup           ## Runs the default study: four optimizers on real digits
 	@$(BIN)/vaestudy launch studies/quickstart.yaml
 
 test: setup            ## The tests, slow ones left out
-	@$(BIN)/python -m pytest -m "not slow and not chaos"
+	@$(BIN)/python -m pytest -m "not slow and not chaos and not cluster"
 
 test-slow: setup       ## The slow tests
-	@$(BIN)/python -m pytest -m "slow and not chaos"
+	@$(BIN)/python -m pytest -m "slow and not chaos and not cluster"
+
+test-cluster: setup    ## A study on several hosts that share PostgreSQL and MLflow, one of them killed
+	@$(BIN)/python -m pytest -m cluster
 
 chaos: setup           ## Faults on real processes: every bar of docs/reliability.md, or one: make chaos BAR=r5
 	@rm -f .chaos/bars.csv

@@ -252,12 +252,39 @@ def ui(
     context: typer.Context,
     name: Annotated[str | None, typer.Argument(help="Open on this study.")] = None,
     results: Results = None,
-    port: Annotated[int, typer.Option(min=1024, max=65535, help="On this machine only.")] = 5000,
+    port: Annotated[
+        int | None,
+        typer.Option(min=1024, max=65535, help="On this machine only.  [default: 5000, of Optuna's pages 8080]"),
+    ] = None,
+    optuna: Annotated[bool, typer.Option("--optuna", help="Optuna's own pages of the study's trials instead.")] = False,
 ) -> None:
     """Serves the MLflow pages of the studies on this machine; Ctrl-C ends it."""
+    if optuna:
+        _serve_optuna(context.obj, name, results, port or 8080)
+    else:
+        _serve_mlflow(context.obj, name, results, port or 5000)
+
+
+def _serve_optuna(output: Output, name: str | None, results: Path | None, port: int) -> None:
+    from vaestudy.search import open_storage, serve_dashboard
+
+    if name is None:
+        raise UsageError("ui --optuna takes the NAME of a study")
+    found = folder(name, results)
+    storage = open_storage(found.study().storage.optuna, found.path)
+    output.result(f"http://127.0.0.1:{port}/dashboard")
+    output.note("Serving on this machine only; Ctrl-C ends it.")
+    try:
+        serve_dashboard(storage, port)
+    except KeyboardInterrupt:
+        output.note("")
+    finally:
+        storage.close()
+
+
+def _serve_mlflow(output: Output, name: str | None, results: Path | None, port: int) -> None:
     from vaestudy.tracking.address import study_url, tracking_uri, ui_command, without_login
 
-    output: Output = context.obj
     found = folder(name, results) if name else None
     place = found.path.parent if found else results or DEFAULT_RESULTS
     uri = tracking_uri(found.study().tracking.mlflow if found else "sqlite", place)

@@ -1,6 +1,7 @@
 """The search for settings: the only part that knows Optuna."""
 
 from vaestudy.search.cell import Ask, CellSearch, Told
+from vaestudy.search.dashboard import serve_dashboard
 from vaestudy.search.entries import Entry, entries, settle
 from vaestudy.search.importance import Evaluator, importance
 from vaestudy.search.storage import RetryingStorage, open_storage
@@ -15,5 +16,6 @@ __all__ = [
     "entries",
     "importance",
     "open_storage",
+    "serve_dashboard",
     "settle",
 ]

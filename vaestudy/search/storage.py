@@ -73,6 +73,11 @@ class RetryingStorage:
     def __reduce__(self) -> NoReturn:
         raise TypeError("a storage holds a password and is never pickled; pass the name of its credential")
 
+    @property
+    def backend(self) -> RDBStorage:
+        """The database itself, for programs that ask for no more than one thing at a time."""
+        return self._backend
+
     def close(self) -> None:
         """Closes all connections; the next call opens new ones."""
         self._backend.remove_session()

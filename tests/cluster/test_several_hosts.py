@@ -1,0 +1,76 @@
+"""The default study on a cluster of real hosts with all that a group shares, one host killed halfway."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.checkers import check, history
+from tests.fixtures.hosts import Host, Hosts, hosts
+from tests.fixtures.mlflow_login import GuardedMlflow
+from tests.fixtures.postgres import PASSWORD, Postgres, binaries
+from tests.fixtures.ray_cluster import cluster_of, trainers
+from tests.launched import SMALL, finished, launch, runs_of, until, values
+
+__all__ = ["hosts"]
+
+STUDY = [*SMALL, "train.epochs=100", "resources.population=2"]
+SHARED = ["storage.optuna=trials", "tracking.mlflow=mlflow"]
+RUNS = 34
+MLFLOW_PORT = 5000
+
+
+@pytest.mark.cluster
+@pytest.mark.timeout(1200)
+def test_the_default_study_on_two_workers_of_which_one_is_killed_halfway(hosts: Hosts, tmp_path: Path) -> None:
+    cluster, (worker, dying) = cluster_of(hosts, tmp_path, workers=2)
+    database = _postgres(cluster.head, tmp_path)
+    trials, runs = database.new_database(), database.new_database()
+    mlflow = _mlflow(cluster.head, tmp_path, store=database.address(runs))
+    login = {"VAESTUDY_CREDENTIAL_TRIALS": database.address(trials), "VAESTUDY_CREDENTIAL_MLFLOW": mlflow.credential}
+
+    study = tmp_path / "shared" / "quickstart"
+    driver = cluster.launch("studies/quickstart.yaml", *STUDY, *SHARED, results=study.parent, env=login)
+    until(lambda: bool(trainers(worker) and trainers(dying)), driver)
+    environments = [str(process.environ()) for host in (worker, dying) for process in trainers(host)]
+    until(lambda: sum(record.end is not None for record in runs_of(study).values()) >= RUNS // 2, driver, seconds=300)
+    hosts.kill(dying)
+    finished(driver, seconds=600)
+
+    assert len(runs_of(study)) == RUNS
+    rows = check(study, lambda sql: database.ask(runs, sql), lambda sql: database.ask(trials, sql))
+    assert rows > 1000
+    assert not any(secret in text for secret in (PASSWORD, mlflow.password) for text in environments)
+    calm = tmp_path / "calm" / "quickstart"
+    finished(launch(calm.parent, *STUDY), seconds=600)
+    assert values(study) == values(calm)
+    assert history(study) == history(calm)
+    for table in ("comparison.csv", "runs.csv"):
+        assert (study / "report" / table).exists()
+    out, _ = finished(cluster.vaestudy("doctor", "quickstart", results=study.parent, env=login))
+    assert out.startswith("quickstart: sound")
+
+
+def _postgres(host: Host, folder: Path) -> Postgres:
+    place = folder / "postgres"
+    place.mkdir()
+    for parent in (place, *place.parents[:-2]):
+        parent.chmod(parent.stat().st_mode | 0o011)  # its server runs as a user of its own
+    server = Postgres(binaries(), place, host)
+    server.start()
+    return server
+
+
+def _mlflow(host: Host, folder: Path, store: str) -> GuardedMlflow:
+    server = GuardedMlflow(
+        folder / "mlflow",
+        secrets.token_hex(12),
+        host.address,
+        MLFLOW_PORT,
+        lambda command, env: host.serve("mlflow", *command, env=env),
+        store,
+    )
+    server.wait(lambda: host.run("curl", "--silent", "--fail", f"{server.address}/health")[0] == 0)
+    return server
