@@ -87,14 +87,17 @@ def set_aside(path: Path) -> None:
 
 def _plan(folder: Path, uid: str, study_hash: str, rewrite: Repair) -> Iterator[Finding]:
     place = f"runs/{uid}/run.json"
+    if not (folder / place).exists():
+        yield Finding("damage", place, "is missing", BY_REPAIR, rewrite)
+        return
     try:
         run = read_plan(folder, uid)
     except DataError as error:
-        what = "is missing" if not (folder / place).exists() else f"is damaged ({error.__cause__})"
+        what = f"is damaged ({error.__cause__})" if error.__cause__ else "is of another run, by its uid"
         yield Finding("damage", place, what, BY_REPAIR, rewrite)
         return
-    if run.uid != uid or identity(study_hash, run.cell, run.trial, run.seed) != uid:
-        yield Finding("damage", place, f"is of another run ({run.name}, uid {run.uid})", BY_REPAIR, rewrite)
+    if identity(study_hash, run.cell, run.trial, run.seed) != uid:
+        yield Finding("damage", place, f"is of another run ({run.name})", BY_REPAIR, rewrite)
 
 
 def _attempts(folder: Path, uid: str, running: bool) -> Iterator[Finding]:
