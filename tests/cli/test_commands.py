@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,17 @@ def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     out, _ = ran(capsys, "--help")
     assert all(command in out for command in COMMANDS)
+
+
+def test_help_says_what_is_meant_where_an_option_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    out, _ = ran(capsys, "ui", "--help")
+    assert "./results" in out
+    assert "5000" in out
+
+
+def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
+    out, _ = ran(capsys, "--version")
+    assert out == f"vaestudy {version('vaestudy')}\n"
 
 
 def test_a_sound_file_is_called_sound(capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,7 +23,7 @@ Overrides = Annotated[
     list[str] | None,
     typer.Argument(metavar="[KEY=VALUE]...", help="Overrides, e.g. search.trials=5.", show_default=False),
 ]
-Results = Annotated[Path | None, typer.Option("--results", help="The folder of all studies.  [default: ./results]")]
+Results = Annotated[Path | None, typer.Option("--results", help="The folder of all studies.", show_default="./results")]
 Address = Annotated[str | None, typer.Option("--address", help="A Ray cluster, host:port; default: this machine.")]
 Until = Annotated[str | None, typer.Option("--until", help="Stop, resumable, after e.g. 90s, 30m, 2h.")]
 

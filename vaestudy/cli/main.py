@@ -8,6 +8,7 @@ import sys
 import tempfile
 import traceback
 import warnings
+from importlib.metadata import version
 
 import typer
 from typer import TyperException
@@ -47,6 +48,12 @@ app = typer.Typer(
 )
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"vaestudy {version('vaestudy')}")
+        raise typer.Exit
+
+
 @app.callback()
 def common(
     context: typer.Context,
@@ -54,6 +61,7 @@ def common(
     quiet: bool = typer.Option(False, "-q", "--quiet", help="Nothing but results and errors."),
     json_lines: bool = typer.Option(False, "--json", help="Results as JSON, one object a line."),
     debug: bool = typer.Option(False, "--debug", help="Show tracebacks."),
+    shown: bool = typer.Option(False, "--version", help="Print the version.", callback=_show_version, is_eager=True),
 ) -> None:
     """Options of every command."""
     context.obj = Output(verbose=verbose, quiet=quiet, json_lines=json_lines)

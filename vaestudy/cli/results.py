@@ -101,13 +101,13 @@ def export(
     name: Annotated[str | None, typer.Argument(help="The name of a known study; none with --from.")] = None,
     results: Results = None,
     formats: Annotated[
-        str | None, typer.Option("--format", help="Of csv, parquet, md, tex, html, with commas.  [default: all]")
+        str | None, typer.Option("--format", help="Of csv, parquet, md, tex, html, with commas.", show_default="all")
     ] = None,
     tables: Annotated[
         bool, typer.Option("--tables", help="The tables alone, without figures: of 10,000 trials in seconds.")
     ] = False,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Where to write.  [default: the study's report folder]")
+        Path | None, typer.Option("--out", help="Where to write.", show_default="the study's report folder")
     ] = None,
     paper: Annotated[
         Path | None, typer.Option("--paper", help="Write the bundle for a paper into this folder instead.")
@@ -254,7 +254,7 @@ def ui(
     results: Results = None,
     port: Annotated[
         int | None,
-        typer.Option(min=1024, max=65535, help="On this machine only.  [default: 5000, of Optuna's pages 8080]"),
+        typer.Option(min=1024, max=65535, help="On this machine only.", show_default="5000, of Optuna's pages 8080"),
     ] = None,
     optuna: Annotated[bool, typer.Option("--optuna", help="Optuna's own pages of the study's trials instead.")] = False,
 ) -> None:
