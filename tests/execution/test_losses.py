@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
-from ray.exceptions import ActorDiedError, OutOfMemoryError, RayTaskError
+from ray.exceptions import ActorDiedError, OutOfMemoryError
 
-from vaestudy.errors import DiskError
-from vaestudy.execution.losses import Kind, Patience, cause_of, kind_of, reason_of
+from vaestudy.errors import (
+    CheckpointError,
+    ConflictError,
+    DataError,
+    DiskError,
+    Problem,
+    ServiceError,
+    SpecError,
+    UsageError,
+    VaestudyError,
+)
+from vaestudy.execution.losses import Kind, Loss, Patience, death_of, loss_of
 
 
 def test_a_run_that_gets_further_each_time_may_lose_any_number_of_workers() -> None:
@@ -39,28 +51,46 @@ def test_runs_are_counted_apart() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cause", "kind"),
+    ("error", "kind"),
     [
         (MemoryError(), "memory"),
         (torch.OutOfMemoryError("CUDA out of memory"), "memory"),
         (RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory"), "memory"),
-        (OutOfMemoryError("killed by the memory monitor"), "memory"),
         (RuntimeError("shapes differ"), "raised"),
         (ValueError("no"), "raised"),
-        (ActorDiedError(), "died"),
     ],
 )
-def test_kinds_of_losses(cause: BaseException, kind: Kind) -> None:
-    assert kind_of(cause) == kind
+def test_kinds_of_what_a_worker_raises(error: Exception, kind: Kind) -> None:
+    assert loss_of(error).kind == kind
 
 
-def test_what_a_worker_raised_is_found_in_rays_wrapping() -> None:
-    wrapped = RayTaskError("step", "traceback", DiskError("disk full")).as_instanceof_cause()
-    assert isinstance(cause_of(wrapped), DiskError)
-    assert reason_of(cause_of(wrapped)) == "DiskError: disk full"
+@pytest.mark.parametrize(
+    ("error", "kind"), [(OutOfMemoryError("killed by the memory monitor"), "memory"), (ActorDiedError(), "died")]
+)
+def test_kinds_of_deaths(error: Exception, kind: Kind) -> None:
+    assert death_of(str(error)).kind == kind
+
+
+@pytest.mark.parametrize("kind", [DiskError, DataError, CheckpointError, ServiceError, ConflictError, UsageError])
+def test_an_error_for_the_user_is_the_same_on_the_other_side(kind: type[VaestudyError]) -> None:
+    loss = Loss(**json.loads(json.dumps(loss_of(kind("disk full")).dump())))
+    assert type(loss.for_the_user) is kind
+    assert str(loss.for_the_user) == "disk full"
+    assert loss.reason == f"{kind.__name__}: disk full"
+
+
+def test_a_problem_with_a_study_file_ends_the_study_as_a_wrong_usage() -> None:
+    loss = loss_of(SpecError([Problem("plugins", "gone")]))
+    assert isinstance(loss.for_the_user, UsageError)
+
+
+def test_any_other_error_is_not_the_users() -> None:
+    assert loss_of(ValueError("no")).for_the_user is None
+    assert death_of("The actor died").for_the_user is None
 
 
 def test_a_reason_is_one_line() -> None:
-    assert reason_of(ValueError("first\nsecond\n")) == "ValueError: second"
-    assert reason_of(KeyError()) == "KeyError"
-    assert "\n" not in reason_of(ActorDiedError())
+    assert loss_of(ValueError("first\nsecond\n")).reason == "ValueError: second"
+    assert loss_of(KeyError()).reason == "KeyError"
+    assert "\n" not in death_of(str(ActorDiedError())).reason
+    assert death_of("").reason == "its worker died: nobody knows of what"

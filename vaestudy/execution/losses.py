@@ -1,39 +1,79 @@
-"""Why a group lost its worker, and how often a run may."""
+"""Why a group lost its worker, and how often a run may.
+
+A worker that raises leaves a ``Loss`` as JSON before it does; of one that died Ray tells in words. Nothing that Ray
+pickled is read: its folder may be written by others.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 
 import torch
-from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
+
+from vaestudy.errors import (
+    CheckpointError,
+    ConflictError,
+    DataError,
+    DiskError,
+    ServiceError,
+    UsageError,
+    VaestudyError,
+)
 
 Kind = Literal["memory", "raised", "died"]
 
 MEMORY_WORDS = ("out of memory", "can't allocate memory", "not enough memory")
 """What torch says where it raises a plain ``RuntimeError``."""
 
+MONITOR_WORDS = ("low on memory", "memory monitor")
+"""What Ray says of a worker that it ended for want of memory."""
 
-def cause_of(error: BaseException) -> BaseException:
-    """What a worker raised, out of Ray's wrapping; Ray's own error where the worker died."""
-    return error.cause if isinstance(error, RayTaskError) and isinstance(error.cause, BaseException) else error
-
-
-def kind_of(cause: BaseException) -> Kind:
-    """``memory``: fewer runs together may do; ``raised``: code failed, of one run perhaps; ``died``: of whatever."""
-    if isinstance(cause, (MemoryError, torch.OutOfMemoryError, OutOfMemoryError)):
-        return "memory"
-    if isinstance(cause, RuntimeError) and any(words in str(cause) for words in MEMORY_WORDS):
-        return "memory"
-    return "died" if isinstance(cause, RayError) else "raised"
+FOR_THE_USER = (DiskError, ServiceError, CheckpointError, DataError, ConflictError, UsageError)
+"""Errors of a worker that end the study."""
 
 
-def reason_of(cause: BaseException) -> str:
-    """One line for people."""
-    lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
-    if isinstance(cause, RayError):  # its first line says what died, of its last the reader knows nothing
-        return f"its worker died: {lines[0] if lines else type(cause).__name__}"[:500]
-    return f"{type(cause).__name__}: {lines[-1]}"[:500] if lines else type(cause).__name__
+@dataclass(frozen=True)
+class Loss:
+    """Why a group lost its worker.
+
+    Attributes:
+        kind: ``memory``: fewer runs together may do. ``raised``: code failed, of one run. ``died``: of whatever.
+        reason: one line for people.
+        error, message: the name and message of an error of ours that is to end the study; empty for any other.
+    """
+
+    kind: Kind
+    reason: str
+    error: str = ""
+    message: str = ""
+
+    def dump(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @property
+    def for_the_user(self) -> VaestudyError | None:
+        """The error that is to end the study."""
+        return next((made(self.message) for made in FOR_THE_USER if made.__name__ == self.error), None)
+
+
+def loss_of(error: Exception) -> Loss:
+    """What a worker raises, as the driver is told."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    reason = (f"{type(error).__name__}: {lines[-1]}" if lines else type(error).__name__)[:500]
+    ours = next((known.__name__ for known in FOR_THE_USER if isinstance(error, known)), "")
+    short = isinstance(error, (MemoryError, torch.OutOfMemoryError)) or (
+        isinstance(error, RuntimeError) and any(words in str(error) for words in MEMORY_WORDS)
+    )
+    return Loss("memory" if short else "raised", reason, ours, str(error) if ours else "")
+
+
+def death_of(said: str) -> Loss:
+    """What Ray says of a worker that told nothing itself."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    short = any(words in said for words in MONITOR_WORDS)
+    first = lines[0] if lines else "nobody knows of what"  # of its last line the reader knows nothing
+    return Loss("memory" if short else "died", f"its worker died: {first}"[:500])
 
 
 @dataclass

@@ -1,4 +1,5 @@
-"""The roster of a group: which runs belong to it now. The driver writes it, the group's worker reads it.
+"""The roster of a group: which runs belong to it now. The driver writes it, the group's worker reads it, and says
+there why it ends where it must.
 
 It lies in Ray's own key-value store: no process of its own, and what the driver wrote before it let the worker go on
 is there when the worker looks.
@@ -12,6 +13,7 @@ from collections.abc import Iterable
 from ray.experimental.internal_kv import _internal_kv_del, _internal_kv_get, _internal_kv_put
 
 from vaestudy.execution.jobs import Job
+from vaestudy.execution.losses import Loss
 
 
 class Roster:
@@ -28,6 +30,17 @@ class Roster:
         """The roster, or None where none was ever written."""
         text = _internal_kv_get(self._key)
         return None if text is None else [Job.load(job) for job in json.loads(text)]
+
+    def lose(self, loss: Loss) -> None:
+        """The worker says why it is about to end."""
+        _internal_kv_put(f"{self._key}/loss", json.dumps(loss.dump()), overwrite=True)
+
+    def take_loss(self) -> Loss | None:
+        """Why the worker ended, told once; None where it said nothing."""
+        key = f"{self._key}/loss"
+        text = _internal_kv_get(key)
+        _internal_kv_del(key)
+        return None if text is None else Loss(**json.loads(text))
 
     @staticmethod
     def forget(study_hash: str) -> None:

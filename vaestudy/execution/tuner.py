@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, ParamSpec, TypeVar
 
 import ray
-from ray import cloudpickle, tune
+from ray import tune
 from ray.tune.execution import class_cache
 from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
@@ -23,7 +23,7 @@ from ray.tune.search import Searcher
 from vaestudy.errors import VaestudyError
 from vaestudy.execution.cluster import Cluster
 from vaestudy.execution.jobs import Common, Job, News, RunQueue
-from vaestudy.execution.losses import Patience, cause_of, kind_of, reason_of
+from vaestudy.execution.losses import Loss, Patience, death_of
 from vaestudy.execution.roster import Roster
 from vaestudy.execution.worker import Worker
 
@@ -85,35 +85,40 @@ class Dispatcher:
         """A group's worker begins."""
         self._heard[group] = time.monotonic()
 
-    def recover(self, group: str, error: BaseException) -> None:
+    def recover(self, group: str, said: str) -> None:
         """A group lost its worker and gets another one: the next attempt of each run that stays in it.
 
         Of several runs half go on elsewhere where one of them may be at fault, or where there was no memory for all.
         """
         self._heard.pop(group, None)
         jobs = list(self._groups.get(group, {}).values())
-        cause = cause_of(error)
-        log.warning("%d runs lost their worker: %s", len(jobs), reason_of(cause))
-        if isinstance(cause, VaestudyError):
-            self.error = self.error or cause
-        elif len(jobs) > 1 and kind_of(cause) != "died":
-            if kind_of(cause) == "memory":
+        loss = self._loss(group, said)
+        log.warning("%d runs lost their worker: %s", len(jobs), loss.reason)
+        if loss.for_the_user:
+            self.error = self.error or loss.for_the_user
+        elif len(jobs) > 1 and loss.kind != "died":
+            if loss.kind == "memory":
                 self._population = len(jobs) // 2
             self._guarded(self._queue.release, None, jobs[len(jobs) // 2 :])
             jobs = self._retried(jobs[: len(jobs) // 2])
         else:
             given_up = [job for job in jobs if self._patience.lost(job.run.uid)]
             for job in given_up:
-                self._guarded(self._queue.fail, None, job, reason_of(cause))
+                self._guarded(self._queue.fail, None, job, loss.reason)
             jobs = self._retried([job for job in jobs if job not in given_up])
         self._groups[group] = {job.run.uid: job for job in jobs}
         self._roster(group).write(jobs)
 
-    def lose(self, group: str, error: BaseException) -> None:
+    def lose(self, group: str, said: str) -> None:
         """A group never got a worker."""
+        loss = self._loss(group, said)
         for job in self._groups.get(group, {}).values():
-            self._guarded(self._queue.fail, None, job, reason_of(cause_of(error)))
+            self._guarded(self._queue.fail, None, job, loss.reason)
         self._close(group)
+
+    def _loss(self, group: str, said: str) -> Loss:
+        """Why a worker ended: by its own words, else by Ray's."""
+        return self._roster(group).take_loss() or death_of(said)
 
     def silent(self) -> list[str]:
         """The groups whose workers have said nothing for too long; asked once about each."""
@@ -228,20 +233,21 @@ class _Failures(tune.Callback):
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         assert self._dispatcher is not None
-        self._dispatcher.recover(trial.trial_id, _error(trial))
+        self._dispatcher.recover(trial.trial_id, _said(trial))
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         assert self._dispatcher is not None
-        self._dispatcher.lose(trial.trial_id, _error(trial))
+        self._dispatcher.lose(trial.trial_id, _said(trial))
 
     def __getstate__(self) -> dict[str, Any]:
         return {"_dispatcher": None}
 
 
-def _error(trial: Trial) -> BaseException:
-    """What a worker died of, as Tune has just left it in a file."""
-    error: BaseException = cloudpickle.loads(Path(trial.pickled_error_file).read_bytes())
-    return error
+def _said(trial: Trial) -> str:
+    """What Ray said of a trial's last failure, as Tune has just added it to a file."""
+    file = Path(trial.error_file or "")
+    text = file.read_text(errors="replace") if file.is_file() else ""
+    return text.rpartition("Failure # ")[2].partition("\n")[2]
 
 
 def execute(queue: RunQueue, common: Common, cluster: Cluster, population: int) -> None:

@@ -16,6 +16,7 @@ from vaestudy import checkpoint, data
 from vaestudy.distributions import likelihoods
 from vaestudy.errors import CheckpointError
 from vaestudy.execution.jobs import Common, Job, News
+from vaestudy.execution.losses import loss_of
 from vaestudy.execution.roster import Roster
 from vaestudy.models import models
 from vaestudy.outputs import save_outputs
@@ -164,16 +165,16 @@ class Worker(tune.Trainable):
         self._failure: Exception | None = None
         try:
             self._begin(new_config)
-        except Exception as error:  # noqa: BLE001  # raised by the first step: of what is raised here Ray passes on the text
+        except Exception as error:  # noqa: BLE001  # raised by the first step; what is raised here kills the process
             self._failure = error
         return True
 
     def _begin(self, config: dict[str, Any]) -> None:
         common = Common.load(json.loads(config["common"]))
+        self._roster = Roster(common.study_hash, self.trial_id)
         for plugin in common.plugins:
             import_plugin(plugin)
         torch.set_num_threads(common.threads)
-        self._roster = Roster(common.study_hash, self.trial_id)
         jobs = self._roster.read()
         if jobs is None:
             jobs = [Job.load(job) for job in json.loads(config["jobs"])]
@@ -186,13 +187,20 @@ class Worker(tune.Trainable):
         self._group = Group(common, jobs, self._tasks[workload])
 
     def step(self) -> dict[str, Any]:
-        if self._failure is not None:
-            raise self._failure
+        try:
+            if self._failure is not None:
+                raise self._failure
+            return {"news": json.dumps([asdict(news) for news in self._news()])}
+        except Exception as error:
+            self._roster.lose(loss_of(error))
+            raise
+
+    def _news(self) -> list[News]:
         if self._group is None:
-            return {"news": "[]"}
+            return []
         if self._shared:
             self._group.follow(self._roster.read() or [])
-        return {"news": json.dumps([asdict(news) for news in self._group.step()])}
+        return self._group.step()
 
     def cleanup(self) -> None:
         """Called when the driver lets go: whatever is still wanted can be resumed from here."""
