@@ -29,6 +29,12 @@ SMALL = [
 ]
 """The quickstart study in half a minute: 12 trials, 22 reruns."""
 
+LONG = ["train.epochs=100"]
+"""Time to meet many faults."""
+
+OFTEN = ["budget.checkpoint_seconds=0.1", "budget.retries=20"]
+"""Runs that lose little when their worker dies, and may lose many."""
+
 CLOCKS = ("final/train_seconds",)
 
 

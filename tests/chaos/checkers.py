@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.launched import CLOCKS
+from tests.launched import CLOCKS, values
 from vaestudy.records import read_runs
 from vaestudy.tracking.rows import curve_rows
 
@@ -84,6 +84,18 @@ def check(study: Path, mlflow: Path | Ask, optuna: Ask | None = None) -> int:
     check_final_state(study, asked, trials)
     check_bijection(study, asked, trials)
     return check_rows(study, asked)
+
+
+def check_same(study: Path, undisturbed: Path) -> None:
+    """All checkers, of a study that ships to the database beside it, and the numbers of an undisturbed one."""
+    check(study, study.parent / "mlflow.db")
+    check_numbers(study, undisturbed)
+
+
+def check_numbers(study: Path, undisturbed: Path) -> None:
+    """Every result and every report of every run is the same in both, clocks left out."""
+    assert values(study) == values(undisturbed)
+    assert history(study) == history(undisturbed)
 
 
 def history(study: Path) -> dict[str, list[tuple[int, dict[str, float]]]]:

@@ -1,13 +1,15 @@
-"""The ledger of every chaos test."""
+"""The ledger of every chaos test, and a study to compare with."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.chaos.ledger import Ledger, append
+from tests.launched import LONG, finished, launch
 
 HELD = pytest.StashKey[bool]()
 
@@ -36,3 +38,11 @@ def ledger(request: pytest.FixtureRequest) -> Iterator[Ledger]:
     append(kept.line(held and kept.met > 0, time.monotonic() - start))
     if kept.met == 0:
         pytest.fail(f"{kept.bar}: the fault was never met")
+
+
+@pytest.fixture(scope="module")
+def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The longer small study, that nobody disturbed."""
+    results = tmp_path_factory.mktemp("long")
+    finished(launch(results, *LONG))
+    return results / "quickstart"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fixtures.addresses import free_port
 from tests.launched import until, vaestudy
 from tests.made_up import Builder
 from vaestudy.cli.main import main
@@ -36,9 +37,7 @@ def _asked(address: str) -> str:
 
 
 def test_the_searches_of_a_study_are_served_until_ctrl_c(made_up: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     process = vaestudy("ui", "made-up", "--optuna", "--port", str(port), results=made_up)
     until(lambda: bool(_asked(f"http://127.0.0.1:{port}/api/studies")), process)
     summaries = json.loads(_asked(f"http://127.0.0.1:{port}/api/studies"))["study_summaries"]

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import sqlite3
 import subprocess
 import time
-import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -18,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from tests.fixtures.addresses import free_port, healthy
 from tests.tracking import synthetic
 from vaestudy.records import read_runs
 from vaestudy.tracking import Shipper, preflight, rows, tracking_uri, ui_command
@@ -130,9 +129,7 @@ class Server:
     """An ``mlflow server`` on the loopback address, with a port that it keeps when it is started again."""
 
     def __init__(self, results: Path):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = free_port()
         self.address = f"http://127.0.0.1:{self.port}"
         self.results = results
         self.start()
@@ -142,7 +139,7 @@ class Server:
         with (self.results / "server.log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, cwd=self.results)
         deadline = time.monotonic() + 90
-        while not self._answers():
+        while not healthy(self.address):
             assert self._process.poll() is None and time.monotonic() < deadline, "mlflow server did not start"
             time.sleep(0.2)
 
@@ -150,13 +147,6 @@ class Server:
         if self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
-
-    def _answers(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"{self.address}/health", timeout=2) as reply:
-                return bool(reply.status == 200)
-        except OSError:
-            return False
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,65 @@
+"""Drivers killed at named points, and two of one study: every run counts once, with an undisturbed study's numbers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.checkers import check_same
+from tests.chaos.ledger import Ledger
+from tests.launched import OFTEN, SMALL, finished, launch, runs_of, until, vaestudy
+from vaestudy.study.folder import StudyFolder
+
+POINTS = ("after-ask", "after-start", "mid-epoch", "after-report", "after-end", "after-tell", "confirm", "export")
+COUNTS = {"mid-epoch": (2, 5, 9), "export": (1, 5, 20)}
+
+pytestmark = pytest.mark.chaos
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.bar("R1", "driver killed -9 at 8 named points, 3 times each, in one study")
+def test_r1_a_killed_driver_loses_and_doubles_nothing(ledger: Ledger, tmp_path: Path) -> None:
+    more = ["search.trials=12", "resources.population=2"]  # enough, and few enough at once, that each kill leaves some
+    undisturbed = tmp_path / "undisturbed"
+    finished(launch(undisturbed, *more))
+    study = tmp_path / "quickstart"
+    command = ["launch", "studies/quickstart.yaml", *SMALL, *OFTEN, *more]
+    for point in POINTS:
+        for count in COUNTS.get(point, (1, 2, 3)):
+            module = f"tests.chaos.aimed {point} {count}"
+            process = vaestudy(*command, results=tmp_path, module=module)
+            process.communicate(timeout=120)
+            assert process.returncode == -signal.SIGKILL, (point, count)
+            ledger.met += 1
+            if study.exists():
+                command = ["resume", "quickstart"]
+    finished(vaestudy("resume", "quickstart", results=tmp_path))
+    check_same(study, undisturbed / "quickstart")
+    ledger.figures |= {"runs": len(runs_of(study)), "lost": 0, "doubled": 0}
+
+
+@pytest.mark.alone
+@pytest.mark.bar("R12", "a second launch of a running study; the first killed -9 and the study resumed")
+def test_r12_one_driver_at_a_time_and_its_lock_dies_with_it(ledger: Ledger, tmp_path: Path) -> None:
+    study = StudyFolder(tmp_path / "quickstart")
+    first = launch(tmp_path, "train.epochs=2000")
+    until(lambda: study.path.exists() and study.running, first)
+    start = time.monotonic()
+    _, err = finished(launch(tmp_path, "train.epochs=2000"), code=5)
+    refused = time.monotonic() - start
+    assert str(first.pid) in err
+    os.killpg(first.pid, signal.SIGKILL)
+    first.wait()
+    start = time.monotonic()
+    second = vaestudy("resume", "quickstart", results=tmp_path)
+    until(lambda: study.running, second)
+    resumed = time.monotonic() - start
+    second.send_signal(signal.SIGINT)
+    finished(second, code=130)
+    ledger.met = 2
+    ledger.figures |= {"refused after": f"{refused:.1f} s", "resumed after": f"{resumed:.1f} s"}
+    assert max(refused, resumed) < 5

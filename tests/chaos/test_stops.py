@@ -1,0 +1,80 @@
+"""Studies that are asked to stop: they have saved soon, and go on where they were."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.checkers import check_same
+from tests.chaos.ledger import Ledger
+from tests.launched import LONG, OFTEN, finished, launch, until, vaestudy
+from vaestudy.records import attempt_folder, read_runs
+
+pytestmark = pytest.mark.chaos
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.bar("R13", "SIGTERM and SIGINT by turns at 10 moments")
+def test_r13_a_stopped_study_has_saved_within_10_seconds(ledger: Ledger, long: Path, tmp_path: Path) -> None:
+    study = tmp_path / "quickstart"
+    slowest, ended = 0.0, 0
+    process = launch(tmp_path, *LONG, "budget.checkpoint_seconds=0")
+    for turn in range(10):
+        number = (signal.SIGTERM, signal.SIGINT)[turn % 2]
+        until(lambda before=ended: study.exists() and _ended(study) > before, process)
+        time.sleep(0.13 * turn)
+        start = time.monotonic()
+        process.send_signal(number)
+        finished(process, code=128 + number)
+        slowest = max(slowest, time.monotonic() - start)
+        ledger.met += 1
+        assert _redone(study) == 0
+        ended = _ended(study)
+        process = vaestudy("resume", "quickstart", results=tmp_path)
+    finished(process)
+    check_same(study, long)
+    ledger.figures |= {"slowest": f"{slowest:.1f} s", "reports redone": 0}
+    assert slowest < 10
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.bar("R13", "Ctrl-C twice, 0.1, 0.6 and 2 s apart")
+def test_r13_a_second_ctrl_c_ends_at_once_and_loses_nothing(ledger: Ledger, long: Path, tmp_path: Path) -> None:
+    study = tmp_path / "quickstart"
+    slowest, ended = 0.0, 0
+    process = launch(tmp_path, *LONG, *OFTEN)
+    for apart in (0.1, 0.6, 2.0):
+        until(lambda before=ended: study.exists() and _ended(study) > before, process)
+        process.send_signal(signal.SIGINT)
+        time.sleep(apart)
+        start = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        finished(process, code=130)
+        slowest = max(slowest, time.monotonic() - start)
+        ledger.met += 1
+        ended = _ended(study)
+        process = vaestudy("resume", "quickstart", results=tmp_path)
+    finished(process)
+    check_same(study, long)
+    ledger.figures["slowest"] = f"{slowest:.1f} s"
+    assert slowest < 10
+
+
+def _ended(study: Path) -> int:
+    return sum(record.end is not None for record in read_runs(study))
+
+
+def _redone(study: Path) -> int:
+    """The reports of runs in mid-course that lie behind their newest checkpoint."""
+    behind = 0
+    for record in read_runs(study):
+        if record.end is None:
+            saved = [
+                int(path.name.removeprefix("checkpoint-"))
+                for path in attempt_folder(study, record.run.uid, record.attempt).glob("checkpoint-*")
+            ]
+            behind += sum(report.step > max(saved, default=0) for report in record.reports)
+    return behind
