@@ -24,7 +24,15 @@ Overrides = Annotated[
     typer.Argument(metavar="[KEY=VALUE]...", help="Overrides, e.g. search.trials=5.", show_default=False),
 ]
 Results = Annotated[Path | None, typer.Option("--results", help="The folder of all studies.", show_default="./results")]
-Address = Annotated[str | None, typer.Option("--address", help="A Ray cluster, host:port; default: this machine.")]
+Address = Annotated[
+    str | None, typer.Option("--address", help="A Ray cluster, host:port or auto.", show_default="this machine")
+]
+JobServerAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--address", help="The job server of the cluster it was submitted to, http://host:8265.", show_default="here"
+    ),
+]
 Until = Annotated[str | None, typer.Option("--until", help="Stop, resumable, after e.g. 90s, 30m, 2h.")]
 
 Stages = Annotated[

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from vaestudy.cli import live
+from vaestudy.cli import live, remote
 from vaestudy.cli.arguments import (
     DEFAULT_RESULTS,
     Address,
+    JobServerAddress,
     NameArgument,
     Overrides,
     Results,
@@ -42,7 +44,7 @@ Resume = Literal["auto", "never", "must"]
 
 def register(app: typer.Typer) -> None:
     """Adds this module's commands."""
-    for command in (init, check, plan, launch, resume, stop, status, doctor):
+    for command in (init, check, plan, launch, submit, resume, stop, status, logs, doctor):
         app.command()(command)
     app.command("list")(list_studies)
 
@@ -169,11 +171,41 @@ def launch(
     _run(context.obj, loaded, place, address, until, wanted)
 
 
+def submit(
+    context: typer.Context,
+    study: StudyArgument,
+    overrides: Overrides = None,
+    address: Annotated[
+        str, typer.Option("--address", help="The cluster's job server.", envvar="RAY_API_SERVER_ADDRESS")
+    ] = "http://127.0.0.1:8265",
+    results: Annotated[
+        Path | None,
+        typer.Option("--results", help="A folder that all hosts of the cluster share.", show_default="the study's"),
+    ] = None,
+    until: Until = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Stay until it ends, and end with its exit code.")] = False,
+) -> None:
+    """Runs a study in a Ray cluster, driver and all; whoever submits it may leave."""
+    from vaestudy.study.submit import submit as submit_study
+
+    loaded = load(study, overrides, results)
+    place = str(results or loaded.storage.results)
+    job = submit_study(remote.server(address), loaded, place, _until(until))
+    remote.follow(context.obj, loaded.name, address, job, wait)
+
+
 def resume(
     context: typer.Context,
     name: NameArgument,
     results: Results = None,
-    address: Address = None,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            "--address",
+            help="A Ray cluster, host:port or auto; or the job server of the one it was submitted to, http://host:8265.",
+            show_default="this machine",
+        ),
+    ] = None,
     until: Until = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed trials again.")] = False,
     add_trials: Annotated[int, typer.Option("--add-trials", min=0, help="Search so many more trials per cell.")] = 0,
@@ -182,6 +214,11 @@ def resume(
 ) -> None:
     """Goes on with a study that was stopped or killed, or extends one that has ended."""
     wanted = stages(stage)
+    if remote.is_server(address):
+        remote.resume(
+            context.obj, name, address, [*_until(until), *_resumed(retry_failed, add_trials, add_seeds, stage)]
+        )
+        return
     found = folder(name, results)
     loaded = found.study()
     grown = {"search.trials": loaded.search.trials + add_trials, "confirm.seeds": loaded.confirm.seeds + add_seeds}
@@ -189,12 +226,26 @@ def resume(
     _run(context.obj, loaded, found.path.parent, address, until, wanted, retry_failed)
 
 
-def stop(context: typer.Context, name: NameArgument, results: Results = None) -> None:
+def _until(until: str | None) -> list[str]:
+    return [] if until is None else ["--until", until]
+
+
+def _resumed(retry_failed: bool, add_trials: int, add_seeds: int, stage: Sequence[str] | None) -> list[str]:
+    """The options of ``resume`` again."""
+    options = ["--retry-failed"] * retry_failed
+    options += [f"--add-trials={add_trials}"] * (add_trials > 0) + [f"--add-seeds={add_seeds}"] * (add_seeds > 0)
+    return options + [f"--stage={name}" for name in stage or ()]
+
+
+def stop(context: typer.Context, name: NameArgument, results: Results = None, address: JobServerAddress = None) -> None:
     """Saves a running study and stops it."""
     from vaestudy.study.launch import stop as stop_study
 
-    stop_study(folder(name, results))
-    context.obj.result(f"Stopped; go on with: vaestudy resume {name}")
+    if address is None:
+        stop_study(folder(name, results))
+    else:
+        remote.stop(name, address)
+    context.obj.result(f"Stopped; go on with: vaestudy resume {name}{remote.at(address)}")
 
 
 def status(
@@ -202,17 +253,18 @@ def status(
     name: NameArgument,
     results: Results = None,
     watch: Annotated[bool, typer.Option("--watch", help="Keep looking until it ends.")] = False,
+    address: JobServerAddress = None,
 ) -> None:
     """Says how far a study is."""
-    from vaestudy.study.status import status as look
+    from vaestudy.study.status import status as look_here
 
     output: Output = context.obj
-    found = folder(name, results)
+    look = remote.looker(name, address) if address else partial(look_here, folder(name, results))
     with live.Watcher(output) as watcher:
-        while watch and (now := look(found)).state == "running":
+        while watch and (now := look()).state == "running":
             watcher.show(now)
             time.sleep(1)
-    now = look(found)
+    now = look()
     if output.json_lines:
         output.json(now)
         return
@@ -221,6 +273,23 @@ def status(
         + (f", {seconds(now.seconds_left)} left" if now.state == "running" else "")
     )
     live.render(now, output.out)
+
+
+def logs(
+    context: typer.Context,
+    name: NameArgument,
+    results: Results = None,
+    address: JobServerAddress = None,
+    lines: Annotated[int, typer.Option("--lines", min=1, help="So many of the last ones.")] = 100,
+) -> None:
+    """Shows what a study's driver has logged; of a submitted one, what it has printed."""
+    if address is None:
+        found = folder(name, results)
+        text = found.log.read_text(encoding="utf-8", errors="replace") if found.log.exists() else ""
+    else:
+        text = remote.logs(name, address)
+    for line in text.splitlines()[-lines:]:
+        context.obj.result(line)
 
 
 def doctor(

@@ -2,7 +2,22 @@
 
 from vaestudy.execution.cluster import Cluster, check, connect, disconnect
 from vaestudy.execution.jobs import Common, Job, RunQueue
+from vaestudy.execution.jobserver import ClusterJob, JobServer
+from vaestudy.execution.shared import check_shared
 from vaestudy.execution.tuner import execute
 from vaestudy.execution.worker import make_task
 
-__all__ = ["Cluster", "Common", "Job", "RunQueue", "check", "connect", "disconnect", "execute", "make_task"]
+__all__ = [
+    "Cluster",
+    "ClusterJob",
+    "Common",
+    "Job",
+    "JobServer",
+    "RunQueue",
+    "check",
+    "check_shared",
+    "connect",
+    "disconnect",
+    "execute",
+    "make_task",
+]

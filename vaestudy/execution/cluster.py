@@ -39,6 +39,9 @@ from vaestudy.spec.models import Resources  # noqa: E402
 OBJECT_STORE_BYTES = 100 * 2**20
 """Nothing of size passes through the object store: data sets are loaded by each worker."""
 
+WITHIN = "auto"
+"""The address that means the cluster which this machine belongs to."""
+
 WORKERS_PER_GPU = 4
 SCRATCH_BYTES = 20 * 2**20
 """Free space that a local Ray needs at the least, for its logs and sockets' files."""
@@ -117,7 +120,8 @@ def check(resources: Resources, address: str | None) -> None:
         DiskError: a local Ray would have no room for its temporary files.
     """
     if address is not None:
-        _check_address(address)
+        if address != WITHIN:
+            _check_address(address)
         return
     _check_scratch(Path(os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"))  # noqa: S108  # as Ray does
     if resources.device == "cuda" and not torch.cuda.is_available():
@@ -152,8 +156,13 @@ def _check_address(address: str) -> None:
         UsageError: it is no address. ServiceError: nothing answers there.
     """
     host, _, port = address.removeprefix("ray://").rpartition(":")
+    if "://" in host:
+        raise UsageError(
+            f"--address: expected host:port of Ray itself, got {address!r}; to let the driver run in the cluster: "
+            "vaestudy submit"
+        )
     if not host or not port.isdigit():
-        raise UsageError(f"--address: expected host:port, got {address!r}")
+        raise UsageError(f"--address: expected host:port, or {WITHIN}, got {address!r}")
     try:
         socket.create_connection((host, int(port)), timeout=10).close()
     except OSError as error:

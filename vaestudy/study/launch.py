@@ -12,7 +12,7 @@ from types import FrameType
 
 from vaestudy import data
 from vaestudy.errors import ConflictError, InterruptedStudyError, ServiceError, UnsuccessfulError
-from vaestudy.execution import Common, check, connect, disconnect, execute
+from vaestudy.execution import Common, check, check_shared, connect, disconnect, execute
 from vaestudy.records import STAGES, Stage, check_links
 from vaestudy.search import CellSearch, RetryingStorage, open_storage
 from vaestudy.seeding import mix
@@ -180,6 +180,8 @@ def _run(
     try:
         cluster = connect(study.resources, address)
         log.info("Ray is up: %d workers", cluster.workers)
+        if address is not None:
+            check_shared(folder.path)
         threads = max(1, int(study.resources.cpus))
         common = _common(study, folder.path, cluster.device, threads)
         with watch.signals():  # Ray has put handlers of its own in their place, which abort

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from vaestudy.analysis import best_winner, winner
 from vaestudy.records import VARIED, End, Run, RunRecord, attempt_folder, read_runs
@@ -57,6 +57,11 @@ class Status:
     targets: tuple[int, int]
     elapsed: float
     seconds_left: float | None
+
+    @classmethod
+    def load(cls, told: Mapping[str, Any]) -> Status:
+        """A status as JSON tells it."""
+        return cls(**{**told, "arms": tuple(Arm(**arm) for arm in told["arms"]), "targets": tuple(told["targets"])})
 
     @property
     def finished_runs(self) -> int:

@@ -1,0 +1,181 @@
+"""A Ray cluster's job server: there a study's driver is started from elsewhere, and asked after.
+
+What became of a job is read from its status and exit code; what it printed is for people, and for answers of jobs that
+have ended.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shlex
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from vaestudy.errors import ConflictError, ServiceError, UsageError
+
+State = Literal["PENDING", "RUNNING", "STOPPED", "SUCCEEDED", "FAILED"]
+ENDED = frozenset({"STOPPED", "SUCCEEDED", "FAILED"})
+POLL_SECONDS = 0.5
+ANSWER_SECONDS = 120.0
+
+VAESTUDY = ("python", "-m", "vaestudy")
+"""How a job calls us, in the folder that travelled with it."""
+
+
+@dataclass(frozen=True)
+class ClusterJob:
+    """A job as its server tells of it.
+
+    Attributes:
+        facts: what was said of it when it was submitted.
+        message: the server's words on its status.
+        code: the exit code of its command; None before its end, or where it never began.
+        started: seconds since 1970.
+    """
+
+    id: str
+    state: State
+    facts: Mapping[str, str]
+    message: str
+    code: int | None
+    started: float
+
+    @property
+    def ended(self) -> bool:
+        return self.state in ENDED
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command that has ended in the cluster printed, and its exit code."""
+
+    text: str
+    code: int
+
+
+class JobServer:
+    """The job server at an address such as ``http://head:8265``."""
+
+    def __init__(self, address: str):
+        """
+        Raises:
+            UsageError: ``ray[default]`` is not installed here. ServiceError: nothing answers, or it refuses us.
+        """
+        self.address = address
+        try:
+            from ray.job_submission import JobSubmissionClient
+        except ImportError as error:
+            raise _lacking() from error
+        with self._translated():
+            try:
+                self._client = JobSubmissionClient(address)
+            except RuntimeError as error:
+                if "ray[default]" in str(error):
+                    raise _lacking() from error
+                raise
+
+    def submit(self, study: str, arguments: Sequence[str], parcel: Path, facts: Mapping[str, str]) -> ClusterJob:
+        """Begins a command of ours in the cluster, as the next job of a study.
+
+        Args:
+            arguments: of ``vaestudy``.
+            parcel: a folder that travels; the command runs in it.
+            facts: kept with the job.
+
+        Raises:
+            ConflictError: somebody submitted the study at the same moment.
+        """
+        number = 1 + max((int(job.id.rpartition("-")[2]) for job in self.jobs(study)), default=0)
+        job_id = f"vaestudy-{study}-{number}"
+        with self._translated():
+            try:
+                self._submit(job_id, shlex.join([*VAESTUDY, *arguments]), parcel, {**facts, "study": study})
+            except RuntimeError as error:
+                if "already exists" in str(error):
+                    raise ConflictError(f"study {study!r} is being submitted by somebody else: {job_id}") from error
+                raise
+        return self.job(job_id)
+
+    def jobs(self, study: str) -> list[ClusterJob]:
+        """Those of a study, the oldest first."""
+        with self._translated():
+            found = [_job(details) for details in self._client.list_jobs() if _is_of(details, study)]
+        return sorted(found, key=lambda job: job.started)
+
+    def job(self, job_id: str) -> ClusterJob:
+        """One job, as it is now."""
+        with self._translated():
+            return _job(self._client.get_job_info(job_id))
+
+    def wait(self, job_id: str, seconds: float | None = None) -> ClusterJob:
+        """The job once it has ended.
+
+        Raises:
+            ServiceError: it has not, after so many seconds.
+        """
+        deadline = None if seconds is None else time.monotonic() + seconds
+        while not (job := self.job(job_id)).ended:
+            if deadline is not None and time.monotonic() > deadline:
+                raise ServiceError(f"Ray at {self.address}: {job_id} has not ended after {seconds:.0f} s")
+            time.sleep(POLL_SECONDS)
+        return job
+
+    def output(self, job_id: str) -> str:
+        """All that a job has printed so far."""
+        with self._translated():
+            return str(self._client.get_job_logs(job_id))
+
+    def ask(self, arguments: Sequence[str], parcel: Path) -> Answer:
+        """Runs a short command of ours in the cluster, to its end."""
+        mark = secrets.token_hex(8)  # Ray's own words come before it
+        job_id = f"vaestudy-ask-{mark}"
+        with self._translated():
+            self._submit(job_id, f"echo {mark}; {shlex.join([*VAESTUDY, *arguments])}", parcel, {})
+            job = self.wait(job_id, ANSWER_SECONDS)
+            text = self.output(job_id).partition(f"{mark}\n")[2]
+            self._client.delete_job(job_id)
+        if job.code is None:
+            raise ServiceError(f"Ray at {self.address}: {job.message.splitlines()[0]}")
+        return Answer(text, job.code)
+
+    def _submit(self, job_id: str, entrypoint: str, parcel: Path, facts: Mapping[str, str]) -> None:
+        environment = {"working_dir": str(parcel)}
+        self._client.submit_job(
+            entrypoint=entrypoint, submission_id=job_id, runtime_env=environment, metadata=dict(facts)
+        )
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Ray's failures as ours."""
+        try:
+            yield
+        except (OSError, RuntimeError) as error:  # those of requests are OSErrors
+            lines = str(error).strip().splitlines() or [type(error).__name__]
+            hint = "; set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH as on the cluster" if "oken" in str(error) else ""
+            raise ServiceError(
+                f"Ray's job server at {self.address}: {lines[0][:300]}{hint}; test it with: "
+                f"curl {self.address}/api/version"
+            ) from error
+
+
+def _lacking() -> UsageError:
+    return UsageError("submitting to a cluster needs Ray's job client; pip install 'vaestudy[cluster]'")
+
+
+def _is_of(details: Any, study: str) -> bool:
+    return bool(details.submission_id) and (details.metadata or {}).get("study") == study
+
+
+def _job(details: Any) -> ClusterJob:
+    return ClusterJob(
+        str(details.submission_id),
+        details.status.value,
+        dict(details.metadata or {}),
+        details.message or "",
+        details.driver_exit_code,
+        (details.start_time or 0) / 1000,
+    )
