@@ -43,7 +43,7 @@ ifdef BAR
 else
 	@failed=0; \
 	$(BIN)/python -m pytest tests/chaos -m alone || failed=1; \
-	$(BIN)/python -m pytest tests/chaos -m "not alone" -n 4 --dist loadfile --no-loadscope-reorder || failed=1; \
+	$(BIN)/python -m pytest tests/chaos -m "not alone" -n 3 --dist loadfile --no-loadscope-reorder || failed=1; \
 	exit $$failed
 endif
 

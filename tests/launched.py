@@ -29,7 +29,7 @@ SMALL = [
 ]
 """The quickstart study in half a minute: 12 trials, 22 reruns."""
 
-LONG = ["train.epochs=100"]
+LONG = ["train.epochs=100", "tracking.figures=false"]
 """Time to meet many faults."""
 
 OFTEN = ["budget.checkpoint_seconds=0.1", "budget.retries=20"]
@@ -59,7 +59,7 @@ def launch(results: Path, *more: str) -> subprocess.Popen[str]:
     return vaestudy("launch", "studies/quickstart.yaml", *SMALL, *more, results=results)
 
 
-def finished(process: subprocess.Popen[str], code: int = 0, seconds: float = 240.0) -> tuple[str, str]:
+def finished(process: subprocess.Popen[str], code: int = 0, seconds: float = 600.0) -> tuple[str, str]:
     """Standard output and error of a command that ends with this exit code, and without a traceback."""
     try:
         out, err = process.communicate(timeout=seconds)

@@ -17,7 +17,7 @@ from vaestudy.study.folder import StudyFolder
 POINTS = ("after-ask", "after-start", "mid-epoch", "after-report", "after-end", "after-tell", "confirm", "export")
 COUNTS = {"mid-epoch": (2, 5, 9), "export": (1, 5, 20)}
 
-pytestmark = pytest.mark.chaos
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 
 
 @pytest.mark.timeout(1800)
@@ -32,7 +32,7 @@ def test_r1_a_killed_driver_loses_and_doubles_nothing(ledger: Ledger, tmp_path: 
         for count in COUNTS.get(point, (1, 2, 3)):
             module = f"tests.chaos.aimed {point} {count}"
             process = vaestudy(*command, results=tmp_path, module=module)
-            process.communicate(timeout=120)
+            process.communicate(timeout=300)
             assert process.returncode == -signal.SIGKILL, (point, count)
             ledger.met += 1
             if study.exists():

@@ -20,7 +20,14 @@ __all__ = ["hosts"]
 
 EPOCHS = 200
 STAGES = ["--stage", "search", "--stage", "confirm"]
-STUDY = [*SMALL, "search.trials=2", "confirm.seeds=1", f"train.epochs={EPOCHS}", "budget.checkpoint_seconds=0"]
+STUDY = [
+    *SMALL,
+    "search.trials=2",
+    "confirm.seeds=1",
+    f"train.epochs={EPOCHS}",
+    "budget.checkpoint_seconds=0",
+    "tracking.figures=false",
+]
 """Twelve runs of about 6 s each; a worker saves before each of its messages."""
 
 RUNS = 12

@@ -32,7 +32,7 @@ from vaestudy.study.folder import StudyFolder
 
 __all__ = ["postgres"]
 
-pytestmark = pytest.mark.chaos
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 Damage = Callable[[Path], None]
 
 

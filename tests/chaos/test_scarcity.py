@@ -12,7 +12,7 @@ from tests.chaos.checkers import check, check_numbers
 from tests.chaos.ledger import Ledger
 from tests.launched import SMALL, finished, launch, runs_of, vaestudy
 
-pytestmark = pytest.mark.chaos
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 
 DISK_MEGABYTES = 64
 GREEDY = """\
@@ -30,6 +30,7 @@ methods:
 search: {sampler: {name: random}, trials: 8}
 confirm: {seeds: 1, sources: 0, iwae_samples: 2}
 resources: {population: 8, workers: 1}
+budget: {retries: 1}
 plugins: [tests.chaos.cramped]
 """
 
@@ -54,7 +55,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return results / "quickstart"
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 @pytest.mark.bar("R15", "disk full while writing spools, checkpoints (twice) and the export")
 def test_r15_a_full_disk_ends_the_study_clearly_and_loses_nothing(
     ledger: Ledger, undisturbed: Path, small_disk: Path
@@ -82,7 +83,7 @@ def test_r15_a_full_disk_ends_the_study_clearly_and_loses_nothing(
     check_numbers(study, undisturbed)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(("share", "code"), [(0.4, 0), (1.5, 6)], ids=["for two", "for none"])
 @pytest.mark.bar("memory", "workers that cannot allocate what 8 runs together need")
 def test_memory_that_is_short_makes_groups_smaller(ledger: Ledger, tmp_path: Path, share: float, code: int) -> None:

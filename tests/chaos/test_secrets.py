@@ -61,7 +61,7 @@ class Watcher(threading.Thread):
 
 
 @pytest.mark.chaos
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 @pytest.mark.bar("R18", "8 secrets looked for in files, logs, databases, command lines, messages and workers")
 def test_r18_no_secret_gets_anywhere(
     ledger: Ledger, tmp_path: Path, scratch: Path, postgres: Postgres, mlflow: GuardedMlflow

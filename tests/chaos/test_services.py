@@ -14,7 +14,7 @@ from tests.fixtures.postgres import PASSWORD, USER, Postgres, postgres
 from tests.launched import METHODS, finished, launch, runs_of, until, until_recorded, values
 
 __all__ = ["postgres"]
-pytestmark = pytest.mark.chaos
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 
 TRIALS, RESTARTS, DOWN_SECONDS = 4, 5, 10.0
 SIZE = [f"search.trials={TRIALS}", "report.formats=[csv]", "--stage", "search"]

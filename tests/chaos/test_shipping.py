@@ -27,7 +27,7 @@ from vaestudy.study.ship import ShipperProcess
 from vaestudy.tracking import Shipper, preflight
 from vaestudy.trainer import Trainer
 
-pytestmark = pytest.mark.chaos
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 
 RESTARTS, OUTAGE_SECONDS = 10, 120.0
 RUNS, EPOCHS, EPOCH_SECONDS = 24, 62, 5.0
@@ -88,7 +88,7 @@ def test_r3_a_server_that_comes_and_goes_gets_every_row_once(ledger: Ledger, ser
     assert "RUNNING" not in shelf_of(folder).runs().values()
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 @pytest.mark.bar("R3", "30 % of MLflow's replies lost")
 def test_r3_lost_replies_double_no_run(ledger: Ledger, server: Server) -> None:
     study, folder = study_at(server.address, server.results, "lost-replies")

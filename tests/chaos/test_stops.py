@@ -13,10 +13,11 @@ from tests.chaos.ledger import Ledger
 from tests.launched import LONG, OFTEN, finished, launch, until, vaestudy
 from vaestudy.records import attempt_folder, read_runs
 
-pytestmark = pytest.mark.chaos
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
+@pytest.mark.alone
 @pytest.mark.bar("R13", "SIGTERM and SIGINT by turns at 10 moments")
 def test_r13_a_stopped_study_has_saved_within_10_seconds(ledger: Ledger, long: Path, tmp_path: Path) -> None:
     study = tmp_path / "quickstart"
@@ -40,7 +41,7 @@ def test_r13_a_stopped_study_has_saved_within_10_seconds(ledger: Ledger, long: P
     assert slowest < 10
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 @pytest.mark.bar("R13", "Ctrl-C twice, 0.1, 0.6 and 2 s apart")
 def test_r13_a_second_ctrl_c_ends_at_once_and_loses_nothing(ledger: Ledger, long: Path, tmp_path: Path) -> None:
     study = tmp_path / "quickstart"

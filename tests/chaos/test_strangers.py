@@ -49,7 +49,7 @@ Answers = dict[tuple[str, int, str], int | None]
 
 
 @pytest.mark.chaos
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 @pytest.mark.bar("R19", "every port of a Ray cluster asked for every call from a host without its token")
 def test_r19_a_stranger_on_the_network_can_call_nothing_of_ray(hosts: Hosts, ledger: Ledger, tmp_path: Path) -> None:
     cluster, (worker,) = cluster_of(hosts, tmp_path, workers=1)
@@ -80,7 +80,7 @@ def test_r19_a_stranger_on_the_network_can_call_nothing_of_ray(hosts: Hosts, led
 
 
 @pytest.mark.chaos
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.bar("R19", "every route of MLflow's server asked from a host without its password")
 def test_r19_a_stranger_on_the_network_can_call_nothing_of_mlflow(hosts: Hosts, ledger: Ledger, tmp_path: Path) -> None:
     head, stranger = hosts.add("head"), hosts.add("stranger")

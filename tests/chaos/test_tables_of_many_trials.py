@@ -15,7 +15,7 @@ from benchmarks.report import TABLES, write
 from tests.chaos.ledger import Ledger
 
 MOST_SECONDS = 10.0
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 
 
 @pytest.mark.alone

@@ -22,7 +22,7 @@ from tests.launched import (
 )
 from vaestudy.records import read_runs
 
-pytestmark = pytest.mark.chaos
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 
 
 @pytest.mark.timeout(900)
