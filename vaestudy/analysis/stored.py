@@ -12,6 +12,8 @@ import pyarrow as pa
 from vaestudy.analysis.frames import FRAMES, Records, load, load_parquet
 from vaestudy.errors import DataError
 
+pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own never gives a driver back the 30 MB of a first export
+
 
 def record_files(records: Records) -> dict[str, bytes]:
     """The records as files that ``open_records`` reads back: the facts, one row a run, a value, an image."""

@@ -186,10 +186,11 @@ def submit(
     wait: Annotated[bool, typer.Option("--wait", help="Stay until it ends, and end with its exit code.")] = False,
 ) -> None:
     """Runs a study in a Ray cluster, driver and all; whoever submits it may leave."""
+    from vaestudy.study.submit import shared
     from vaestudy.study.submit import submit as submit_study
 
     loaded = load(study, overrides, results)
-    place = str(results or loaded.storage.results)
+    place = shared(str(results or loaded.storage.results))
     job = submit_study(remote.server(address), loaded, place, _until(until))
     remote.follow(context.obj, loaded.name, address, job, wait)
 

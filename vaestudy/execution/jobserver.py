@@ -157,7 +157,7 @@ class JobServer:
             lines = str(error).strip().splitlines() or [type(error).__name__]
             hint = "; set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH as on the cluster" if "oken" in str(error) else ""
             raise ServiceError(
-                f"Ray's job server at {self.address}: {lines[0][:300]}{hint}; test it with: "
+                f"Ray's job server at {self.address}: {lines[0][:300].rstrip('.')}{hint}; test it with: "
                 f"curl {self.address}/api/version"
             ) from error
 

@@ -30,22 +30,31 @@ class RemoteError(VaestudyError):
         self.exit_code = code
 
 
-def submit(server: JobServer, study: Study, results: str, options: Sequence[str] = ()) -> ClusterJob:
-    """Begins a study in a cluster, or goes on with it; whoever submits may leave.
-
-    Args:
-        results: the folder of all studies, on storage that every host of the cluster has at this path.
-        options: more of ``vaestudy launch``.
+def shared(results: str) -> str:
+    """A folder on storage that every host of the cluster has at this path.
 
     Raises:
-        UsageError: ``results`` is no absolute path, or a plug-in cannot travel.
-        ConflictError: a driver of the study runs there already.
+        UsageError: it is no absolute path, so hosts would not agree on it.
     """
     if not PurePosixPath(results).is_absolute():
         raise UsageError(
             f"--results: expected an absolute path that every host of the cluster shares, got {results!r}; e.g. "
             f"--results /shared/{PurePosixPath(results).name or 'results'}"
         )
+    return results
+
+
+def submit(server: JobServer, study: Study, results: str, options: Sequence[str] = ()) -> ClusterJob:
+    """Begins a study in a cluster, or goes on with it; whoever submits may leave.
+
+    Args:
+        results: the folder of all studies (``shared``).
+        options: more of ``vaestudy launch``.
+
+    Raises:
+        UsageError: a plug-in cannot travel.
+        ConflictError: a driver of the study runs there already.
+    """
     _check_idle(server, study.name)
     facts = {"hash": study_hash(study), "results": results, "plugins": ",".join(study.plugins)}
     with _parcel(study.plugins, study) as parcel:
