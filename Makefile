@@ -22,6 +22,10 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --quiet -c constraints.txt -e . --group dev
 	@touch $@
 
+$(VENV)/cluster: $(VENV)/ready
+	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[cluster]'
+	@touch $@
+
 setup: $(VENV)/ready   ## The environment, pinned by constraints.txt
 
 study: setup           ## Runs the default study: four optimizers on real digits, a few minutes
@@ -33,7 +37,7 @@ test: setup            ## The tests, slow ones left out
 test-slow: setup       ## The slow tests
 	@$(BIN)/python -m pytest -m "slow and not chaos and not cluster"
 
-test-cluster: setup    ## A study on several hosts that share PostgreSQL and MLflow, one of them killed
+test-cluster: $(VENV)/cluster  ## Studies on several hosts: PostgreSQL and MLflow shared, one killed; submitted from afar
 	@$(BIN)/python -m pytest -m cluster
 
 chaos: setup           ## Faults on real processes: every bar of docs/reliability.md, or one: make chaos BAR=r5
@@ -59,7 +63,7 @@ bench: setup           ## Steps per second and study overhead against named riva
 schema: setup          ## Rewrites the study file's JSON Schema
 	@$(BIN)/vaestudy schema > studies/study.schema.json
 
-constraints: setup     ## Rewrites constraints.txt from the environment
+constraints: $(VENV)/cluster   ## Rewrites constraints.txt from the environment
 	@$(BIN)/python -m pip freeze --exclude-editable | sed -E 's/\+cpu$$//' | grep -v '[@:]' > constraints.txt
 
 clean:                 ## Removes the environment and caches, keeps results

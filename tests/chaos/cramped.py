@@ -1,7 +1,7 @@
 """A plug-in with a likelihood that wants more memory for each run than this machine can give to all of them.
 
-``VAESTUDY_TEST_SHARE`` is the share of the machine's memory that it asks for, once for each run that trains; what it
-gets it does not touch.
+``VAESTUDY_TEST_SHARE`` is the share of the memory of the machine, or of the GPU where it trains, that it asks for once
+for each run that trains; what it gets it does not touch.
 """
 
 from __future__ import annotations
@@ -23,9 +23,15 @@ class Greedy(Bernoulli):
     """Bernoulli pixels, wastefully."""
 
     def distortion(self, output: Tensor, x: Tensor) -> Tensor:
-        total = psutil.virtual_memory().total + psutil.swap_memory().total
-        torch.empty(len(output) * int(SHARE * total), dtype=torch.uint8)
+        torch.empty(len(output) * int(SHARE * _total(output.device)), dtype=torch.uint8, device=output.device)
         return super().distortion(output, x)
+
+
+def _total(device: torch.device) -> int:
+    """Its bytes of memory."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device).total_memory
+    return psutil.virtual_memory().total + psutil.swap_memory().total
 
 
 def greedy() -> Greedy:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.chaos.checkers import check, check_numbers
 from tests.chaos.ledger import Ledger
@@ -15,6 +16,7 @@ from tests.launched import SMALL, finished, launch, runs_of, vaestudy
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 
 DISK_MEGABYTES = 64
+WITH_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU that torch sees")
 GREEDY = """\
 version: 1
 name: greedy
@@ -84,14 +86,16 @@ def test_r15_a_full_disk_ends_the_study_clearly_and_loses_nothing(
 
 
 @pytest.mark.timeout(900)
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=WITH_GPU)])
 @pytest.mark.parametrize(("share", "code"), [(0.4, 0), (1.5, 6)], ids=["for two", "for none"])
 @pytest.mark.bar("memory", "workers that cannot allocate what 8 runs together need")
-def test_memory_that_is_short_makes_groups_smaller(ledger: Ledger, tmp_path: Path, share: float, code: int) -> None:
-    ledger.fault += f", each {share:.0%} of the machine's"
+def test_memory_that_is_short_makes_groups_smaller(
+    ledger: Ledger, tmp_path: Path, share: float, code: int, device: str
+) -> None:
+    ledger.fault += f", each {share:.0%} of the {'machine' if device == 'cpu' else 'GPU'}'s"
     (tmp_path / "greedy.yaml").write_text(GREEDY)
-    process = vaestudy(
-        "launch", str(tmp_path / "greedy.yaml"), results=tmp_path, env={"VAESTUDY_TEST_SHARE": str(share)}
-    )
+    command = ["launch", str(tmp_path / "greedy.yaml"), f"resources.device={device}"]
+    process = vaestudy(*command, results=tmp_path, env={"VAESTUDY_TEST_SHARE": str(share)})
     _, err = finished(process, code)
     log = (tmp_path / "greedy" / "driver.log").read_text()
     ledger.met = log.count("lost their worker")

@@ -42,6 +42,18 @@ LOCAL_MLFLOW = "http://127.0.0.1:5000"
 """Where ``vaestudy ui`` serves."""
 
 
+def held(lock: Path) -> bool:
+    """Whether a living process holds the lock that this file is."""
+    if not lock.exists():
+        return False
+    with lock.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
 @dataclass(frozen=True)
 class StudyFolder:
     """Paths in a study's folder."""
@@ -163,15 +175,7 @@ class StudyFolder:
     @property
     def running(self) -> bool:
         """Whether a driver holds the lock."""
-        path = self.path / "lock"
-        if not path.exists():
-            return False
-        with path.open() as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return True
-        return False
+        return held(self.path / "lock")
 
 
 def find(name: str, results: Path) -> StudyFolder:

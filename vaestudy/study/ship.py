@@ -21,7 +21,7 @@ from pathlib import Path
 from vaestudy import analysis
 from vaestudy.errors import DataError, VaestudyError
 from vaestudy.spec import Study, study_hash
-from vaestudy.study.folder import StudyFolder
+from vaestudy.study.folder import StudyFolder, held
 from vaestudy.tracking import Shipper, SupersededError, tracking_uri
 
 PASS_SECONDS = 2.0
@@ -144,15 +144,7 @@ def alone(folder: StudyFolder) -> Iterator[None]:
 
 def shipping(folder: StudyFolder) -> bool:
     """Whether a shipper is at work, be it without its driver."""
-    path = folder.path / "shipper.lock"
-    if not path.exists():
-        return False
-    with path.open() as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
+    return held(folder.path / "shipper.lock")
 
 
 def ship_all(folder: StudyFolder, command: str) -> None:
