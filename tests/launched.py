@@ -35,6 +35,9 @@ LONG = ["train.epochs=100", "tracking.figures=false"]
 OFTEN = ["budget.checkpoint_seconds=0.1", "budget.retries=20"]
 """Runs that lose little when their worker dies, and may lose many."""
 
+CALM = ["tracking.mlflow=none", "report.formats=[csv]"]
+"""Of a study that is only there to be compared with."""
+
 CLOCKS = ("final/train_seconds",)
 
 
@@ -57,6 +60,12 @@ def vaestudy(
 def launch(results: Path, *more: str) -> subprocess.Popen[str]:
     """The small quickstart study, with more overrides."""
     return vaestudy("launch", "studies/quickstart.yaml", *SMALL, *more, results=results)
+
+
+def calm(results: Path, *more: str) -> Path:
+    """The folder of the small quickstart study, with more overrides, that nobody disturbed."""
+    finished(launch(results, *more, *CALM))
+    return results / "quickstart"
 
 
 def finished(process: subprocess.Popen[str], code: int = 0, seconds: float = 600.0) -> tuple[str, str]:

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.ledger import Ledger, append
-from tests.launched import LONG, finished, launch
+from tests.launched import LONG, calm
 
 HELD = pytest.StashKey[bool]()
-FIRST = ("test_drivers", "test_services", "test_scarcity", "test_workers")
+FIRST = ("test_shipping", "test_drivers", "test_workers", "test_services", "test_scarcity")
 """The files that take longest, in `make chaos` begun first, so that they end with the others."""
 
 
@@ -50,6 +50,4 @@ def ledger(request: pytest.FixtureRequest) -> Iterator[Ledger]:
 @pytest.fixture(scope="module")
 def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The longer small study, that nobody disturbed."""
-    results = tmp_path_factory.mktemp("long")
-    finished(launch(results, *LONG))
-    return results / "quickstart"
+    return calm(tmp_path_factory.mktemp("long"), *LONG)

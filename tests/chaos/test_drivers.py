@@ -11,7 +11,7 @@ import pytest
 
 from tests.chaos.checkers import check_same
 from tests.chaos.ledger import Ledger
-from tests.launched import OFTEN, SMALL, finished, launch, runs_of, until, vaestudy
+from tests.launched import OFTEN, SMALL, calm, finished, launch, runs_of, until, vaestudy
 from vaestudy.study.folder import StudyFolder
 
 POINTS = ("after-ask", "after-start", "mid-epoch", "after-report", "after-end", "after-tell", "confirm", "export")
@@ -24,8 +24,7 @@ pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 @pytest.mark.bar("R1", "driver killed -9 at 8 named points, 3 times each, in one study")
 def test_r1_a_killed_driver_loses_and_doubles_nothing(ledger: Ledger, tmp_path: Path) -> None:
     more = ["search.trials=12", "resources.population=2"]  # enough, and few enough at once, that each kill leaves some
-    undisturbed = tmp_path / "undisturbed"
-    finished(launch(undisturbed, *more))
+    undisturbed = calm(tmp_path / "undisturbed", *more)
     study = tmp_path / "quickstart"
     command = ["launch", "studies/quickstart.yaml", *SMALL, *OFTEN, *more]
     for point in POINTS:
@@ -38,7 +37,7 @@ def test_r1_a_killed_driver_loses_and_doubles_nothing(ledger: Ledger, tmp_path: 
             if study.exists():
                 command = ["resume", "quickstart"]
     finished(vaestudy("resume", "quickstart", results=tmp_path))
-    check_same(study, undisturbed / "quickstart")
+    check_same(study, undisturbed)
     ledger.figures |= {"runs": len(runs_of(study)), "lost": 0, "doubled": 0}
 
 

@@ -13,7 +13,7 @@ from tests.chaos.checkers import check, check_numbers
 from tests.chaos.ledger import Ledger
 from tests.fixtures.hosts import Host, Hosts, hosts
 from tests.fixtures.ray_cluster import cluster_of, trainers
-from tests.launched import SMALL, finished, launch, runs_of, until, vaestudy
+from tests.launched import SMALL, calm, finished, runs_of, until, vaestudy
 from vaestudy.records import RunRecord, attempt_folder, read_spool
 
 __all__ = ["hosts"]
@@ -68,9 +68,7 @@ def test_r14_a_study_survives_a_host_that_dies_and_one_that_is_cut_off(
     ledger.figures["reports redone"] = sum(_redone(study, record) for record in tried_again)
     assert ledger.figures["reports redone"] == 0, "all that a worker told it had saved before"
     ledger.figures["rows checked"] = check(study, study.parent / "mlflow.db")
-    calm = tmp_path / "calm" / "quickstart"
-    finished(launch(calm.parent, *STUDY, *STAGES), seconds=LONGEST)
-    check_numbers(study, calm)
+    check_numbers(study, calm(tmp_path / "calm", *STUDY, *STAGES))
     _nobody_reads_old_attempts(study, tried_again)
 
 

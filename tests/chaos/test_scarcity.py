@@ -11,7 +11,7 @@ import torch
 
 from tests.chaos.checkers import check, check_numbers
 from tests.chaos.ledger import Ledger
-from tests.launched import SMALL, finished, launch, runs_of, vaestudy
+from tests.launched import SMALL, calm, finished, runs_of, vaestudy
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 
@@ -52,9 +52,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study with all the space it wants."""
-    results = tmp_path_factory.mktemp("undisturbed")
-    finished(launch(results))
-    return results / "quickstart"
+    return calm(tmp_path_factory.mktemp("undisturbed"))
 
 
 @pytest.mark.timeout(900)

@@ -11,7 +11,7 @@ import pytest
 from tests.chaos.checkers import check
 from tests.chaos.ledger import Ledger
 from tests.fixtures.postgres import PASSWORD, USER, Postgres, postgres
-from tests.launched import METHODS, finished, launch, runs_of, until, until_recorded, values
+from tests.launched import METHODS, calm, finished, launch, runs_of, until, until_recorded, values
 
 __all__ = ["postgres"]
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
@@ -38,7 +38,7 @@ def states(server: Postgres, database: str) -> dict[str, int]:
 def test_r5_a_study_outlives_crashes_of_its_database(
     ledger: Ledger, postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    finished(launch(tmp_path / "undisturbed", *SIZE), seconds=400)
+    undisturbed = calm(tmp_path / "undisturbed", *SIZE)
     database = postgres.new_database()
     monkeypatch.setenv("VAESTUDY_CREDENTIAL_LAB", postgres.address(database))
     study = tmp_path / "quickstart"
@@ -57,6 +57,6 @@ def test_r5_a_study_outlives_crashes_of_its_database(
     assert set(told) <= {"COMPLETE", "PRUNED"}, told
     assert sum(told.values()) == TRIALS * len(METHODS)
     check(study, tmp_path / "mlflow.db")
-    assert values(study) == values(tmp_path / "undisturbed" / "quickstart")
+    assert values(study) == values(undisturbed)
     ledger.figures |= {"trials": f"{sum(told.values())} of {TRIALS * len(METHODS)}", "runs": len(runs_of(study))}
     ledger.figures |= {"calls tried again": silences(study)}

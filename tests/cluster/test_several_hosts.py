@@ -12,7 +12,7 @@ from tests.fixtures.hosts import Host, Hosts, hosts
 from tests.fixtures.mlflow_login import GuardedMlflow
 from tests.fixtures.postgres import PASSWORD, Postgres, binaries
 from tests.fixtures.ray_cluster import cluster_of, trainers
-from tests.launched import SMALL, finished, launch, runs_of, until
+from tests.launched import SMALL, calm, finished, runs_of, until
 
 __all__ = ["hosts"]
 
@@ -43,9 +43,7 @@ def test_the_default_study_on_two_workers_of_which_one_is_killed_halfway(hosts: 
     rows = check(study, lambda sql: database.ask(runs, sql), lambda sql: database.ask(trials, sql))
     assert rows > 1000
     assert not any(secret in text for secret in (PASSWORD, mlflow.password) for text in environments)
-    calm = tmp_path / "calm" / "quickstart"
-    finished(launch(calm.parent, *STUDY), seconds=600)
-    check_numbers(study, calm)
+    check_numbers(study, calm(tmp_path / "calm", *STUDY))
     for table in ("comparison.csv", "runs.csv"):
         assert (study / "report" / table).exists()
     out, _ = finished(cluster.vaestudy("doctor", "quickstart", results=study.parent, env=login))

@@ -14,7 +14,7 @@ import pytest
 from tests.chaos.checkers import check, check_numbers
 from tests.fixtures.hosts import Host, Hosts, hosts
 from tests.fixtures.ray_cluster import RayCluster, cluster_of
-from tests.launched import SMALL, finished, launch, runs_of
+from tests.launched import SMALL, calm, runs_of
 
 __all__ = ["hosts"]
 
@@ -65,9 +65,7 @@ def test_a_study_is_submitted_followed_stopped_and_gone_on_with_from_elsewhere(h
     assert "Submitted as vaestudy-quickstart-2." in said(laptop, cluster, "resume", "quickstart")
     assert "quickstart: complete" in said(laptop, cluster, "status", "quickstart", "--watch", seconds=600)
     check(results / "quickstart", results / "mlflow.db")
-    calm = tmp_path / "calm" / "quickstart"
-    finished(launch(calm.parent, *STUDY[:-1]), seconds=600)
-    check_numbers(results / "quickstart", calm)
+    check_numbers(results / "quickstart", calm(tmp_path / "calm", *STUDY[:-1]))
 
 
 def test_a_study_that_fails_in_the_cluster_ends_with_its_own_exit_code(hosts: Hosts, tmp_path: Path) -> None:

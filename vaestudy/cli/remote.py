@@ -1,16 +1,122 @@
-"""What commands do where a study's driver runs in a cluster."""
+"""The command that brings a study's driver into a cluster, and what others do where it is there."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypeGuard
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, TypeGuard
 
+import typer
+
+from vaestudy.cli.arguments import Overrides, StudyArgument, Until, load
 from vaestudy.cli.output import Output
-from vaestudy.errors import UsageError
+from vaestudy.errors import ConflictError, DiskError, UsageError
 
 if TYPE_CHECKING:
     from vaestudy.execution import ClusterJob, JobServer
+    from vaestudy.spec import Study
     from vaestudy.study.status import Status
+
+Place = Literal["ray", "kuberay", "slurm"]
+
+
+def submit(
+    context: typer.Context,
+    study: StudyArgument,
+    overrides: Overrides = None,
+    on: Annotated[Place, typer.Option("--on", help="What runs there.")] = "ray",
+    address: Annotated[
+        str, typer.Option("--address", help="With ray: its job server.", envvar="RAY_API_SERVER_ADDRESS")
+    ] = "http://127.0.0.1:8265",
+    results: Annotated[
+        Path | None,
+        typer.Option("--results", help="A folder that all hosts of the cluster share.", show_default="the study's"),
+    ] = None,
+    until: Until = None,
+    wait: Annotated[bool, typer.Option("--wait", help="With ray: stay until it ends, with its exit code.")] = False,
+    hosts: Annotated[int, typer.Option("--hosts", min=1, help="With kuberay, slurm: so many that train.")] = 2,
+    image: Annotated[str, typer.Option("--image", help="With kuberay: of its containers.")] = "vaestudy:latest",
+    render: Annotated[
+        Path | None,
+        typer.Option("--render", help="With kuberay, slurm: only write what would be submitted, into this new folder."),
+    ] = None,
+) -> None:
+    """Runs a study in a cluster, driver and all; whoever submits it may leave."""
+    from vaestudy.study.submit import shared
+
+    if on == "ray" and render is not None:
+        raise UsageError("--render writes what Kubernetes and SLURM read; with it give --on kuberay or --on slurm")
+    if on != "ray" and (wait or until):
+        raise UsageError(f"--{'wait' if wait else 'until'} is for --on ray; budget.wall_clock limits a study anywhere")
+    loaded = load(study, overrides, results)
+    place = shared(str(results or loaded.storage.results))
+    if on == "ray":
+        _to_ray(context.obj, loaded, place, address, until, wait)
+    elif on == "kuberay":
+        _to_kuberay(context.obj, loaded, place, image, hosts, render)
+    else:
+        _to_slurm(context.obj, loaded, place, hosts, render)
+
+
+def _to_ray(output: Output, study: Study, results: str, address: str, until: str | None, wait: bool) -> None:
+    from vaestudy.study.submit import submit as submit_study
+
+    job = submit_study(server(address), study, results, until_option(until))
+    follow(output, study.name, address, job, wait)
+
+
+def _to_kuberay(output: Output, study: Study, results: str, image: str, hosts: int, render: Path | None) -> None:
+    from tempfile import TemporaryDirectory
+
+    from vaestudy.study import kuberay
+
+    if render is not None:
+        kuberay.render(_new(render), study, results, image, hosts)
+        output.result(f"Wrote {render}; submit it with: kubectl apply -k {render}")
+        return
+    with TemporaryDirectory(prefix="vaestudy-kuberay-") as folder:
+        name = kuberay.render(Path(folder), study, results, image, hosts)
+        kuberay.apply(Path(folder))
+    output.result(f"Submitted as RayJob {name}.")
+    output.note(f"Look at it with: kubectl get rayjob {name}")
+
+
+def _to_slurm(output: Output, study: Study, results: str, hosts: int, render: Path | None) -> None:
+    from vaestudy.study import slurm
+    from vaestudy.study.folder import StudyFolder
+
+    if render is not None:
+        script = slurm.render(_new(render.resolve()), study, results, hosts)
+        output.result(f"Wrote {script.parent}; all nodes must have it there. Submit it with: sbatch {script}")
+        return
+    slurm.check()
+    folder = StudyFolder(Path(results) / study.name)
+    folder.agree(study)
+    folder.make()
+    script = slurm.render(_new(folder.next_submission), study, results, hosts)
+    output.result(f"Submitted as SLURM job {slurm.batch(script)}.")
+    output.note(f"It prints to {script.with_name(slurm.OUTPUT)}")
+    output.note(f"Follow it with: vaestudy status {study.name} --watch --results {results}")
+
+
+def _new(folder: Path) -> Path:
+    """The folder, made just now.
+
+    Raises:
+        ConflictError: it is there already. DiskError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, mode=0o700)
+    except FileExistsError:
+        raise ConflictError(f"{folder} exists already; name another, e.g. {folder}-2") from None
+    except OSError as error:
+        raise DiskError(f"cannot make {folder}: {error.strerror}") from error
+    return folder
+
+
+def until_option(until: str | None) -> list[str]:
+    """The option that says so again."""
+    return [] if until is None else ["--until", until]
 
 
 def is_server(address: str | None) -> TypeGuard[str]:

@@ -44,7 +44,7 @@ Resume = Literal["auto", "never", "must"]
 
 def register(app: typer.Typer) -> None:
     """Adds this module's commands."""
-    for command in (init, check, plan, launch, submit, resume, stop, status, logs, doctor):
+    for command in (init, check, plan, launch, remote.submit, resume, stop, status, logs, doctor):
         app.command()(command)
     app.command("list")(list_studies)
 
@@ -171,30 +171,6 @@ def launch(
     _run(context.obj, loaded, place, address, until, wanted)
 
 
-def submit(
-    context: typer.Context,
-    study: StudyArgument,
-    overrides: Overrides = None,
-    address: Annotated[
-        str, typer.Option("--address", help="The cluster's job server.", envvar="RAY_API_SERVER_ADDRESS")
-    ] = "http://127.0.0.1:8265",
-    results: Annotated[
-        Path | None,
-        typer.Option("--results", help="A folder that all hosts of the cluster share.", show_default="the study's"),
-    ] = None,
-    until: Until = None,
-    wait: Annotated[bool, typer.Option("--wait", help="Stay until it ends, and end with its exit code.")] = False,
-) -> None:
-    """Runs a study in a Ray cluster, driver and all; whoever submits it may leave."""
-    from vaestudy.study.submit import shared
-    from vaestudy.study.submit import submit as submit_study
-
-    loaded = load(study, overrides, results)
-    place = shared(str(results or loaded.storage.results))
-    job = submit_study(remote.server(address), loaded, place, _until(until))
-    remote.follow(context.obj, loaded.name, address, job, wait)
-
-
 def resume(
     context: typer.Context,
     name: NameArgument,
@@ -217,7 +193,10 @@ def resume(
     wanted = stages(stage)
     if remote.is_server(address):
         remote.resume(
-            context.obj, name, address, [*_until(until), *_resumed(retry_failed, add_trials, add_seeds, stage)]
+            context.obj,
+            name,
+            address,
+            [*remote.until_option(until), *_resumed(retry_failed, add_trials, add_seeds, stage)],
         )
         return
     found = folder(name, results)
@@ -225,10 +204,6 @@ def resume(
     grown = {"search.trials": loaded.search.trials + add_trials, "confirm.seeds": loaded.confirm.seeds + add_seeds}
     loaded = load(str(found.resolved), [f"{key}={value}" for key, value in grown.items()], results)
     _run(context.obj, loaded, found.path.parent, address, until, wanted, retry_failed)
-
-
-def _until(until: str | None) -> list[str]:
-    return [] if until is None else ["--until", until]
 
 
 def _resumed(retry_failed: bool, add_trials: int, add_seeds: int, stage: Sequence[str] | None) -> list[str]:

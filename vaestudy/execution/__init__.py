@@ -2,12 +2,13 @@
 
 from vaestudy.execution.cluster import Cluster, check, connect, disconnect
 from vaestudy.execution.jobs import Common, Job, RunQueue
-from vaestudy.execution.jobserver import ClusterJob, JobServer
+from vaestudy.execution.jobserver import VAESTUDY, ClusterJob, JobServer, job_id
 from vaestudy.execution.shared import check_shared
 from vaestudy.execution.tuner import execute
 from vaestudy.execution.worker import make_task
 
 __all__ = [
+    "VAESTUDY",
     "Cluster",
     "ClusterJob",
     "Common",
@@ -19,5 +20,6 @@ __all__ = [
     "connect",
     "disconnect",
     "execute",
+    "job_id",
     "make_task",
 ]

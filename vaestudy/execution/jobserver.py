@@ -26,6 +26,11 @@ VAESTUDY = ("python", "-m", "vaestudy")
 """How a job calls us, in the folder that travelled with it."""
 
 
+def job_id(study: str, number: int) -> str:
+    """The name of a study's job; the first one is number 1."""
+    return f"vaestudy-{study}-{number}"
+
+
 @dataclass(frozen=True)
 class ClusterJob:
     """A job as its server tells of it.
@@ -84,21 +89,21 @@ class JobServer:
         Args:
             arguments: of ``vaestudy``.
             parcel: a folder that travels; the command runs in it.
-            facts: kept with the job.
+            facts: kept with the job; the study's name is among them, as ``study``.
 
         Raises:
             ConflictError: somebody submitted the study at the same moment.
         """
         number = 1 + max((int(job.id.rpartition("-")[2]) for job in self.jobs(study)), default=0)
-        job_id = f"vaestudy-{study}-{number}"
+        name = job_id(study, number)
         with self._translated():
             try:
-                self._submit(job_id, shlex.join([*VAESTUDY, *arguments]), parcel, {**facts, "study": study})
+                self._submit(name, shlex.join([*VAESTUDY, *arguments]), parcel, facts)
             except RuntimeError as error:
                 if "already exists" in str(error):
-                    raise ConflictError(f"study {study!r} is being submitted by somebody else: {job_id}") from error
+                    raise ConflictError(f"study {study!r} is being submitted by somebody else: {name}") from error
                 raise
-        return self.job(job_id)
+        return self.job(name)
 
     def jobs(self, study: str) -> list[ClusterJob]:
         """Those of a study, the oldest first."""
@@ -106,46 +111,46 @@ class JobServer:
             found = [_job(details) for details in self._client.list_jobs() if _is_of(details, study)]
         return sorted(found, key=lambda job: job.started)
 
-    def job(self, job_id: str) -> ClusterJob:
+    def job(self, name: str) -> ClusterJob:
         """One job, as it is now."""
         with self._translated():
-            return _job(self._client.get_job_info(job_id))
+            return _job(self._client.get_job_info(name))
 
-    def wait(self, job_id: str, seconds: float | None = None) -> ClusterJob:
+    def wait(self, name: str, seconds: float | None = None) -> ClusterJob:
         """The job once it has ended.
 
         Raises:
             ServiceError: it has not, after so many seconds.
         """
         deadline = None if seconds is None else time.monotonic() + seconds
-        while not (job := self.job(job_id)).ended:
+        while not (job := self.job(name)).ended:
             if deadline is not None and time.monotonic() > deadline:
-                raise ServiceError(f"Ray at {self.address}: {job_id} has not ended after {seconds:.0f} s")
+                raise ServiceError(f"Ray at {self.address}: {name} has not ended after {seconds:.0f} s")
             time.sleep(POLL_SECONDS)
         return job
 
-    def output(self, job_id: str) -> str:
+    def output(self, name: str) -> str:
         """All that a job has printed so far."""
         with self._translated():
-            return str(self._client.get_job_logs(job_id))
+            return str(self._client.get_job_logs(name))
 
     def ask(self, arguments: Sequence[str], parcel: Path) -> Answer:
         """Runs a short command of ours in the cluster, to its end."""
         mark = secrets.token_hex(8)  # Ray's own words come before it
-        job_id = f"vaestudy-ask-{mark}"
+        name = f"vaestudy-ask-{mark}"
         with self._translated():
-            self._submit(job_id, f"echo {mark}; {shlex.join([*VAESTUDY, *arguments])}", parcel, {})
-            job = self.wait(job_id, ANSWER_SECONDS)
-            text = self.output(job_id).partition(f"{mark}\n")[2]
-            self._client.delete_job(job_id)
+            self._submit(name, f"echo {mark}; {shlex.join([*VAESTUDY, *arguments])}", parcel, {})
+            job = self.wait(name, ANSWER_SECONDS)
+            text = self.output(name).partition(f"{mark}\n")[2]
+            self._client.delete_job(name)
         if job.code is None:
             raise ServiceError(f"Ray at {self.address}: {job.message.splitlines()[0]}")
         return Answer(text, job.code)
 
-    def _submit(self, job_id: str, entrypoint: str, parcel: Path, facts: Mapping[str, str]) -> None:
+    def _submit(self, name: str, entrypoint: str, parcel: Path, facts: Mapping[str, str]) -> None:
         environment = {"working_dir": str(parcel)}
         self._client.submit_job(
-            entrypoint=entrypoint, submission_id=job_id, runtime_env=environment, metadata=dict(facts)
+            entrypoint=entrypoint, submission_id=name, runtime_env=environment, metadata=dict(facts)
         )
 
     @contextmanager

@@ -5,6 +5,7 @@
                 optuna.db       the trials (unless they are in PostgreSQL)
                 runs/           the records (records.py)
                 report/         tables and figures
+                submitted-<n>/  what went to SLURM, and what its job printed
                 driver.log      what was not for the terminal
                 shipper.log     the same of the process that writes MLflow, which has shipper.lock
 """
@@ -79,6 +80,12 @@ class StudyFolder:
     @property
     def stop_request(self) -> Path:
         return self.path / "stop"
+
+    @property
+    def next_submission(self) -> Path:
+        """Where what goes to a batch system next is to lie."""
+        numbers = (path.name.rpartition("-")[2] for path in self.path.glob("submitted-*"))
+        return self.path / f"submitted-{1 + max(map(int, filter(str.isdecimal, numbers)), default=0)}"
 
     def study(self) -> Study:
         """The resolved study as stored."""

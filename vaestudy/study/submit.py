@@ -44,6 +44,21 @@ def shared(results: str) -> str:
     return results
 
 
+def facts(study: Study, results: str) -> dict[str, str]:
+    """What a job server is to know of a study."""
+    return {
+        "study": study.name,
+        "hash": study_hash(study),
+        "results": results,
+        "plugins": ",".join(study.plugins),
+    }
+
+
+def launching(results: str, options: Sequence[str] = ()) -> list[str]:
+    """The arguments of ``vaestudy`` that begin a study in the cluster, or go on with it, where its parcel lies."""
+    return ["launch", STUDY_FILE, *WITHIN, "--results", results, *options]
+
+
 def submit(server: JobServer, study: Study, results: str, options: Sequence[str] = ()) -> ClusterJob:
     """Begins a study in a cluster, or goes on with it; whoever submits may leave.
 
@@ -56,9 +71,8 @@ def submit(server: JobServer, study: Study, results: str, options: Sequence[str]
         ConflictError: a driver of the study runs there already.
     """
     _check_idle(server, study.name)
-    facts = {"hash": study_hash(study), "results": results, "plugins": ",".join(study.plugins)}
     with _parcel(study.plugins, study) as parcel:
-        return server.submit(study.name, ["launch", STUDY_FILE, *WITHIN, "--results", results, *options], parcel, facts)
+        return server.submit(study.name, launching(results, options), parcel, facts(study, results))
 
 
 def resume(server: JobServer, name: str, options: Sequence[str] = ()) -> ClusterJob:
@@ -71,9 +85,9 @@ def resume(server: JobServer, name: str, options: Sequence[str] = ()) -> Cluster
         ConflictError: it was never submitted there, or a driver of it runs already.
     """
     last = _check_idle(server, name) or _newest(server, name)
-    facts = {key: last.facts[key] for key in ("hash", "results", "plugins")}
+    arguments = ["resume", name, *WITHIN, "--results", last.facts["results"], *options]
     with _parcel(_plugins(last)) as parcel:
-        return server.submit(name, ["resume", name, *WITHIN, "--results", facts["results"], *options], parcel, facts)
+        return server.submit(name, arguments, parcel, last.facts)
 
 
 def stop(server: JobServer, name: str) -> None:
