@@ -72,13 +72,13 @@ def _to_kuberay(output: Output, study: Study, results: str, image: str, hosts: i
 
     if render is not None:
         kuberay.render(_new(render), study, results, image, hosts)
-        output.result(f"Wrote {render}; submit it with: kubectl apply -k {render}")
+        output.result(f"Wrote {render}; submit it with: kubectl create -k {render}")
         return
     with TemporaryDirectory(prefix="vaestudy-kuberay-") as folder:
         name = kuberay.render(Path(folder), study, results, image, hosts)
-        kuberay.apply(Path(folder))
+        kuberay.create(Path(folder), name)
     output.result(f"Submitted as RayJob {name}.")
-    output.note(f"Look at it with: kubectl get rayjob {name}")
+    output.note(f"Look at it with: kubectl -n {kuberay.NAMESPACE} get rayjob {name}")
 
 
 def _to_slurm(output: Output, study: Study, results: str, hosts: int, render: Path | None) -> None:

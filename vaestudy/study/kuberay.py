@@ -13,7 +13,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from vaestudy.errors import ServiceError, UsageError
+from vaestudy.errors import ConflictError, ServiceError, UsageError
 from vaestudy.execution import VAESTUDY, job_id
 from vaestudy.spec import Study
 from vaestudy.study.parcel import pack
@@ -23,11 +23,12 @@ PARCEL = "parcel.zip"
 WHERE = "/study"
 """Where each pod has the parcel."""
 
+NAMESPACE = "vaestudy"
 CLAIM = "vaestudy-results"
 """The claim on storage that all pods share; its volume is mounted at the folder of results."""
 
 SECRET = "vaestudy-credentials"  # noqa: S105  # its name
-"""What may be there: VAESTUDY_CREDENTIAL_... as the environment of the driver."""
+"""Of it, where there is one, the driver's environment has VAESTUDY_CREDENTIAL_..."""
 
 NAME = "[a-z0-9]([-a-z0-9]{0,45}[a-z0-9])?"
 """Of a RayJob."""
@@ -38,12 +39,12 @@ MOST_BYTES = 1_000_000
 
 HEADER = """\
 # Runs study {name} in a Ray cluster of its own, or goes on with it. Made by: vaestudy submit --on kuberay
-# Needs KubeRay 1.6 or newer, and a claim {claim} (ReadWriteMany). Apply the folder: kubectl apply -k .
+# Needs KubeRay 1.6 or newer, and in namespace {namespace} the claim {claim}, as docker/kubernetes has them.
 """
 
 
 def render(folder: Path, study: Study, results: str, image: str, hosts: int) -> str:
-    """Fills an empty folder for ``kubectl apply -k``.
+    """Fills an empty folder for ``kubectl create -k``.
 
     Args:
         results: where pods have the folder of all studies.
@@ -72,32 +73,37 @@ def render(folder: Path, study: Study, results: str, image: str, hosts: int) -> 
             f"plugins: what travels has {size:,} bytes, and a ConfigMap takes {MOST_BYTES:,}; install the plug-ins in "
             "the image"
         )
-    _write(
-        folder / "rayjob.yaml", _job(name, study, results, image, hosts), HEADER.format(name=study.name, claim=CLAIM)
-    )
+    header = HEADER.format(name=study.name, namespace=NAMESPACE, claim=CLAIM)
+    _write(folder / "rayjob.yaml", _job(name, study, results, image, hosts), header)
     _write(folder / "kustomization.yaml", _kustomization(name))
     return name
 
 
-def apply(folder: Path) -> None:
+def create(folder: Path, name: str) -> None:
     """Hands a rendered folder to Kubernetes.
 
     Raises:
-        UsageError: kubectl is not installed. ServiceError: it refuses.
+        UsageError: kubectl is not installed. ConflictError: the study has a RayJob there. ServiceError: it refuses.
     """
     kubectl = shutil.which("kubectl")
     if kubectl is None:
         raise UsageError("--on kuberay needs kubectl; write the manifests with --render DIR and apply them where it is")
-    done = subprocess.run([kubectl, "apply", "-k", str(folder)], check=False, capture_output=True, text=True)
+    done = subprocess.run([kubectl, "create", "-k", str(folder)], check=False, capture_output=True, text=True)
+    if "AlreadyExists" in done.stderr:
+        raise ConflictError(
+            f"there is a RayJob {name} already; where it has ended, make room for another that goes on: "
+            f"kubectl -n {NAMESPACE} delete rayjob,configmap {name}"
+        )
     if done.returncode:
         said = (done.stderr or done.stdout).strip().splitlines() or ["nothing"]
-        raise ServiceError(f"kubectl apply: {said[-1]}")
+        raise ServiceError(f"kubectl create: {said[-1]}")
 
 
 def _kustomization(name: str) -> dict[str, Any]:
     return {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
+        "namespace": NAMESPACE,
         "resources": ["rayjob.yaml"],
         "configMapGenerator": [{"name": name, "files": [PARCEL]}],
         "generatorOptions": {"disableNameSuffixHash": True},
