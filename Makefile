@@ -1,6 +1,6 @@
 # Everything a newcomer needs: `make study` and `make test`. Both set up the environment first.
 .DEFAULT_GOAL := help
-.PHONY: help setup study test test-slow test-cluster test-image secrets image chaos check bench constraints schema clean
+.PHONY: help setup study test test-slow test-cluster test-slurm test-image secrets image chaos check bench constraints schema clean
 
 PYTHON ?= python3.11
 VENV := .venv
@@ -32,10 +32,10 @@ study: setup           ## Runs the default study: four optimizers on real digits
 	@$(BIN)/vaestudy launch studies/quickstart.yaml
 
 test: setup            ## The tests, slow ones left out
-	@$(BIN)/python -m pytest -m "not slow and not chaos and not cluster and not image"
+	@$(BIN)/python -m pytest -m "not slow and not chaos and not cluster and not image and not slurm"
 
 test-slow: setup       ## The slow tests
-	@$(BIN)/python -m pytest -m "slow and not chaos and not cluster and not image"
+	@$(BIN)/python -m pytest -m "slow and not chaos and not cluster and not image and not slurm"
 
 test-cluster: $(VENV)/cluster  ## Studies on several hosts: PostgreSQL and MLflow shared, one killed; submitted from afar
 	@$(BIN)/python -m pytest -m cluster
@@ -47,6 +47,9 @@ image:                 ## The image that docker/ runs everything in, by docker, 
 	@builder=$$(command -v docker || command -v podman || command -v buildah) \
 	&& case $$builder in *buildah) set -- bud --format docker ;; *) set -- build ;; esac \
 	&& $$builder "$$@" --file docker/Dockerfile --tag vaestudy:latest $(BUILD_ARGS) .
+
+test-slurm: $(VENV)/cluster  ## A study in a real SLURM's queue, on hosts of their own (Debian: slurm-wlm)
+	@$(BIN)/python -m pytest -m slurm
 
 test-image: setup      ## Builds the image without an engine (buildah) and checks a study in it as its user
 	@$(BIN)/python -m pytest -m image
