@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeGuard
 
@@ -71,12 +73,13 @@ def _to_kuberay(output: Output, study: Study, results: str, image: str, hosts: i
     from vaestudy.study import kuberay
 
     if render is not None:
-        kuberay.render(_new(render), study, results, image, hosts)
+        with _new(render) as folder:
+            kuberay.render(folder, study, results, image, hosts)
         output.result(f"Wrote {render}; submit it with: kubectl create -k {render}")
         return
-    with TemporaryDirectory(prefix="vaestudy-kuberay-") as folder:
-        name = kuberay.render(Path(folder), study, results, image, hosts)
-        kuberay.create(Path(folder), name)
+    with TemporaryDirectory(prefix="vaestudy-kuberay-") as temporary:
+        name = kuberay.render(Path(temporary), study, results, image, hosts)
+        kuberay.create(Path(temporary), name)
     output.result(f"Submitted as RayJob {name}.")
     output.note(f"Look at it with: kubectl -n {kuberay.NAMESPACE} get rayjob {name}")
 
@@ -86,21 +89,24 @@ def _to_slurm(output: Output, study: Study, results: str, hosts: int, render: Pa
     from vaestudy.study.folder import StudyFolder
 
     if render is not None:
-        script = slurm.render(_new(render.resolve()), study, results, hosts)
+        with _new(render.resolve()) as folder:
+            script = slurm.render(folder, study, results, hosts)
         output.result(f"Wrote {script.parent}; all nodes must have it there. Submit it with: sbatch {script}")
         return
     slurm.check()
-    folder = StudyFolder(Path(results) / study.name)
-    folder.agree(study)
-    folder.make()
-    script = slurm.render(_new(folder.next_submission), study, results, hosts)
+    place = StudyFolder(Path(results) / study.name)
+    place.agree(study)
+    place.make()
+    with _new(place.next_submission) as folder:
+        script = slurm.render(folder, study, results, hosts)
     output.result(f"Submitted as SLURM job {slurm.batch(script)}.")
     output.note(f"It prints to {script.with_name(slurm.OUTPUT)}")
     output.note(f"Follow it with: vaestudy status {study.name} --watch --results {results}")
 
 
-def _new(folder: Path) -> Path:
-    """The folder, made just now.
+@contextmanager
+def _new(folder: Path) -> Iterator[Path]:
+    """The folder, made just now; it goes again where it cannot be filled.
 
     Raises:
         ConflictError: it is there already. DiskError: it cannot be made.
@@ -111,7 +117,11 @@ def _new(folder: Path) -> Path:
         raise ConflictError(f"{folder} exists already; name another, e.g. {folder}-2") from None
     except OSError as error:
         raise DiskError(f"cannot make {folder}: {error.strerror}") from error
-    return folder
+    try:
+        yield folder
+    except BaseException:
+        shutil.rmtree(folder)
+        raise
 
 
 def until_option(until: str | None) -> list[str]:
