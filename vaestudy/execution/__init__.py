@@ -3,6 +3,7 @@
 from vaestudy.execution.cluster import Cluster, check, connect, disconnect
 from vaestudy.execution.jobs import Common, Job, RunQueue
 from vaestudy.execution.jobserver import VAESTUDY, ClusterJob, JobServer, job_id
+from vaestudy.execution.meters import Meters
 from vaestudy.execution.shared import check_shared
 from vaestudy.execution.tuner import execute
 from vaestudy.execution.worker import make_task
@@ -14,6 +15,7 @@ __all__ = [
     "Common",
     "Job",
     "JobServer",
+    "Meters",
     "RunQueue",
     "check",
     "check_shared",

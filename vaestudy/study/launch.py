@@ -12,7 +12,7 @@ from types import FrameType
 
 from vaestudy import data
 from vaestudy.errors import ConflictError, InterruptedStudyError, ServiceError, UnsuccessfulError
-from vaestudy.execution import Common, check, check_shared, connect, disconnect, execute
+from vaestudy.execution import Common, Meters, check, check_shared, connect, disconnect, execute
 from vaestudy.records import STAGES, Stage, check_links
 from vaestudy.search import CellSearch, RetryingStorage, open_storage
 from vaestudy.seeding import mix
@@ -21,7 +21,7 @@ from vaestudy.study.disks import check_sqlite_disk
 from vaestudy.study.folder import StudyFolder, parse_duration
 from vaestudy.study.paper import make_export
 from vaestudy.study.queue import StudyQueue
-from vaestudy.study.ship import Notice, ShipperProcess
+from vaestudy.study.ship import Notice, ShipperProcess, lag
 from vaestudy.study.status import Status, make, status
 from vaestudy.tracking import check_environment, preflight, tracking_uri
 
@@ -171,7 +171,7 @@ def _run(
     listener: Listener,
     stages: Collection[Stage],
 ) -> None:
-    heartbeat = Heartbeat(study, watch, listener)
+    heartbeat = Heartbeat(study, folder, watch, listener)
     queue = StudyQueue(
         study, study_hash(study), folder.path, searches, lambda: watch.stopping, lambda: heartbeat.beat(queue), stages
     )
@@ -182,6 +182,7 @@ def _run(
         log.info("Ray is up: %d workers", cluster.workers)
         if address is not None:
             check_shared(folder.path)
+            heartbeat.meters = Meters(study.name)
         threads = max(1, int(study.resources.cpus))
         common = _common(study, folder.path, cluster.device, threads)
         with watch.signals():  # Ray has put handlers of its own in their place, which abort
@@ -197,12 +198,15 @@ def _run(
 
 
 class Heartbeat:
-    """Tells the listener the status, not too often, and looks whether to stop."""
+    """Tells the listener the status, not too often, and the meters of a cluster; looks whether to stop."""
 
-    def __init__(self, study: Study, watch: Watch, listener: Listener):
+    def __init__(self, study: Study, folder: StudyFolder, watch: Watch, listener: Listener):
+        self.meters: Meters | None = None
         self._study = study
+        self._folder = folder
         self._watch = watch
         self._listener = listener
+        self._updates = 0
         self._began = time.monotonic()
         self._last = 0.0
         self._before: int | None = None
@@ -216,7 +220,17 @@ class Heartbeat:
         if self._before is None:
             self._before = len(queue.ended)
         ended, live = list(queue.ended.values()), [job.run for job in queue.live.values()]
-        self._listener(make(self._study, "running", ended, live, now - self._began, len(ended) - self._before))
+        told = make(self._study, "running", ended, live, now - self._began, len(ended) - self._before)
+        self._listener(told)
+        if self.meters is not None:
+            self._measure(self.meters, told, queue.updates)
+
+    def _measure(self, meters: Meters, told: Status, updates: int) -> None:
+        for arm in told.arms:
+            meters.runs(arm.cell, arm.states)
+        meters.updates(updates - self._updates)
+        self._updates = updates
+        meters.lag(lag(self._folder))
 
 
 def _limit(study: Study, seconds: float | None) -> float | None:

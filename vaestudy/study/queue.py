@@ -70,6 +70,8 @@ class StudyQueue:
         for uid in self.ended:
             checkpoint.discard(folder / "runs" / uid)
         self.live: dict[str, Job] = {}
+        self.updates = 0  # made in this launch, as far as reported
+        self._reached: dict[str, int] = {}
         self._released: deque[list[Job]] = deque()
         self._units = deque(self._unit(key, search) for key, search in searches.items())
         self._targets: dict[str, deque[Job] | None] = dict.fromkeys(study.workloads)
@@ -187,6 +189,7 @@ class StudyQueue:
     def report(self, job: Job, reports: Sequence[Report]) -> bool:
         """Spools the reports; asks the pruner about each; whether the run stops."""
         fresh = self._spools[job.run.uid].report(*reports)
+        self._count(job.run.uid, fresh)
         if job.run.stage != "search" or self._study.search.pruner.name == "none":
             return False
         search = self._unit_of(job.run).search
@@ -197,6 +200,11 @@ class StudyQueue:
                 return True
         return False
 
+    def _count(self, uid: str, fresh: Sequence[Report]) -> None:
+        if fresh:
+            self.updates += fresh[-1].step - self._reached.get(uid, fresh[0].step)
+            self._reached[uid] = fresh[-1].step
+
     def end(self, job: Job, end: End) -> None:
         """Spools the end, dated by the driver's clock, then tells the search."""
         end = replace(end, time=time.time())
@@ -204,6 +212,7 @@ class StudyQueue:
             return
         checkpoint.discard(self._folder / "runs" / job.run.uid)
         del self._spools[job.run.uid], self.live[job.run.uid]
+        self._reached.pop(job.run.uid, None)
         self.ended[job.run.uid] = (job.run, end)
         if job.run.stage == "search":
             self._tell(self._unit_of(job.run).search, job.run.trial, end)

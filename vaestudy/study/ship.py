@@ -137,14 +137,25 @@ class ShipperProcess:
 def alone(folder: StudyFolder) -> Iterator[None]:
     """Holds a study's side of MLflow for one process, which waits for the one that has it; two of them at once would
     double runs. The lock frees itself when the process ends, however it ends."""
-    with (folder.path / "shipper.lock").open("a") as file:
+    with _lock(folder).open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
+def lag(folder: StudyFolder) -> float:
+    """Seconds since MLflow had all that spools held, or since somebody began to send it; 0 where nobody has yet."""
+    lock = _lock(folder)
+    return max(0.0, time.time() - lock.stat().st_mtime) if lock.exists() else 0.0
+
+
 def shipping(folder: StudyFolder) -> bool:
     """Whether a shipper is at work, be it without its driver."""
-    return held(folder.path / "shipper.lock")
+    return held(_lock(folder))
+
+
+def _lock(folder: StudyFolder) -> Path:
+    """Held while a shipper is at work; as old as its last pass that sent everything."""
+    return folder.path / "shipper.lock"
 
 
 def ship_all(folder: StudyFolder, command: str) -> None:
@@ -166,16 +177,20 @@ def main(path: str, command: str, driver: str) -> int:
         pass  # making MLflow's database takes seconds that the first trials need to start
     with alone(folder):
         try:
-            return _ship(_shipper(folder, command, lambda: folder.holder != driver))
+            return _ship(_shipper(folder, command, lambda: folder.holder != driver), _lock(folder))
         except SupersededError:
             log.info("a new driver has the study: its shipper goes on")
             return 0
 
 
-def _ship(shipper: Shipper) -> int:
+def _ship(shipper: Shipper, clock: Path) -> int:
     wait = PASS_SECONDS
     while not _driver_is_done(wait):
-        wait = PASS_SECONDS if _passed(shipper) else min(2 * wait, LONGEST_WAIT)
+        if _passed(shipper):
+            wait = PASS_SECONDS
+            clock.touch()
+        else:
+            wait = min(2 * wait, LONGEST_WAIT)
     until = time.monotonic() + LAST_SECONDS
     while not _passed(shipper, last=True):
         if time.monotonic() > until:

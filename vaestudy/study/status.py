@@ -42,6 +42,12 @@ class Arm:
         """Search trials that have ended in whatever way."""
         return self.done + self.pruned + self.diverged + self.failed
 
+    @property
+    def states(self) -> dict[str, int]:
+        """Runs by state, reruns that have ended among them."""
+        counts = {name: getattr(self, name) for name in ("running", "done", "pruned", "diverged", "failed")}
+        return {**counts, "confirmed": self.confirmed, "planned": self.planned + self.to_confirm}
+
 
 @dataclass(frozen=True)
 class Status:
