@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import shutil
 import socket
 import warnings
@@ -27,7 +28,10 @@ QUIET = {
 }
 """Set before ray is imported. What Tune would print or save is either ours to say or nobody's to need."""
 
-os.environ.update({name: os.environ.get(name, value) for name, value in QUIET.items()})
+AUTHENTICATION = {"RAY_AUTH_MODE": "token"}
+"""Nobody joins, or is joined, without a token, unless the environment says ``disabled``."""
+
+os.environ.update({name: os.environ.get(name, value) for name, value in (QUIET | AUTHENTICATION).items()})
 
 import ray  # noqa: E402  # after its environment
 import torch  # noqa: E402
@@ -74,6 +78,7 @@ def connect(resources: Resources, address: str | None) -> Cluster:
     warnings.filterwarnings("ignore", module=r"ray\..*")
     options: dict[str, Any] = {"address": address, "log_to_driver": False, "logging_level": logging.ERROR}
     if address is None:  # its workers have our environment anyway; told so again, the ones Ray starts early lie idle
+        _own_token()
         options |= {"address": "local", "object_store_memory": OBJECT_STORE_BYTES, "include_dashboard": False}
     else:
         options["runtime_env"] = {"env_vars": {**QUIET, "OMP_NUM_THREADS": str(max(1, int(resources.cpus)))}}
@@ -85,6 +90,13 @@ def connect(resources: Resources, address: str | None) -> Cluster:
             raise  # the disk's
         raise ServiceError(_refusal(address, error)) from error
     return _share(resources, ray.cluster_resources(), address or "local")
+
+
+def _own_token() -> None:
+    """A token for a Ray of this process's own, where none is named: in its environment, which its user alone may read;
+    Ray would write one to a file."""
+    if "RAY_AUTH_TOKEN" not in os.environ and "RAY_AUTH_TOKEN_PATH" not in os.environ:
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
 
 
 def disconnect() -> None:

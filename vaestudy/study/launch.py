@@ -112,7 +112,7 @@ def launch(
             stack.enter_context(_logging_to(folder.log))
             storage = open_storage(study.storage.optuna, folder.path)
             stack.callback(storage.close)
-            searches = _searches(study, storage, retry_failed)
+            searches = open_searches(study, storage, retry_failed)
             shipper = stack.enter_context(ShipperProcess.start(study, folder, command, notice))
 
             def tell(now: Status) -> None:
@@ -184,13 +184,14 @@ def _run(
             check_shared(folder.path)
             heartbeat.meters = Meters(study.name)
         threads = max(1, int(study.resources.cpus))
-        common = _common(study, folder.path, cluster.device, threads)
+        common = common_of(study, folder.path, cluster.device, threads)
         with watch.signals():  # Ray has put handlers of its own in their place, which abort
             execute(queue, common, cluster, study.resources.population)
     except KeyboardInterrupt:
         raise InterruptedStudyError(f"stopped at once; go on with: vaestudy resume {study.name}", 2) from None
     finally:
         queue.close()
+        heartbeat.meters = None  # they are Ray's
         disconnect()
     heartbeat.beat(queue, force=True)
     if watch.signal_number:
@@ -241,7 +242,8 @@ def _limit(study: Study, seconds: float | None) -> float | None:
     return min(limits, default=None)
 
 
-def _common(study: Study, folder: Path, device: str, threads: int) -> Common:
+def common_of(study: Study, folder: Path, device: str, threads: int) -> Common:
+    """What every job of a study shares."""
     return Common(
         study_hash=study_hash(study),
         folder=folder,
@@ -259,7 +261,7 @@ def _common(study: Study, folder: Path, device: str, threads: int) -> Common:
     )
 
 
-def _searches(study: Study, storage: RetryingStorage, retry_failed: bool) -> dict[str, CellSearch]:
+def open_searches(study: Study, storage: RetryingStorage, retry_failed: bool) -> dict[str, CellSearch]:
     """One search per cell, or in joint mode per workload."""
     if study.search.allocation == "joint":
         arms = {
