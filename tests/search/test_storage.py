@@ -173,5 +173,5 @@ def test_a_database_locked_past_the_deadline_is_a_conflict(new_folder: NewFolder
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         with pytest.raises(ConflictError, match="another process holds it"):
-            search.told()
+            search.ask()
     storage.close()

@@ -3,6 +3,9 @@
 A trial's *number* (0, 1, 2 ...) is kept in its user attribute ``ready``, written last, when its settings are drawn.
 A database row without it was killed while its settings were being drawn: it is told FAIL and the number is given to
 the next. Everything here may be repeated: a driver killed at any point goes on where the rows stand.
+
+The rows are read once and then kept here, each read again after it was written: reading all open ones again for every
+call would cost the driver of a thousand workers most of its time.
 """
 
 from __future__ import annotations
@@ -105,6 +108,7 @@ class CellSearch:
         epochs: int,
         identity: str,
     ):
+        self._retrying = storage
         self._storage = cast(BaseStorage, storage)
         self._name = name
         self._spaces = spaces
@@ -121,6 +125,7 @@ class CellSearch:
         )
         self._study_id = self._storage.get_study_id_from_name(name)
         self._check_identity(identity)
+        self._read()
         # A Hyperband pruner makes its brackets when first asked, and samplers work within a bracket: ask it at once.
         self._study.pruner.prune(self._study, create_trial(state=TrialState.RUNNING))
         self._fail_orphans()
@@ -131,12 +136,12 @@ class CellSearch:
 
         ``search.trials`` are asked in all. One that fails counts as asked; ``retry_failed`` asks for it again.
         """
-        rows = self._rows()
-        for number, row in sorted(rows.items()):
-            if row.state == TrialState.RUNNING and number not in self._asked:
-                self._asked.add(number)
-                return Ask(**row.user_attrs[READY], again=True)
-        return self._ask_new(len(rows)) if len(rows) < self._search.trials else None
+        interrupted = self._open - self._asked
+        if interrupted:
+            number = min(interrupted)
+            self._asked.add(number)
+            return Ask(**self._rows[number].user_attrs[READY], again=True)
+        return self._ask_new(len(self._rows)) if len(self._rows) < self._search.trials else None
 
     @quiet()
     def report(self, number: int, epoch: int, value: float) -> bool:
@@ -145,19 +150,20 @@ class CellSearch:
         A value that is not finite is not stored. An epoch reported before keeps its value, and its verdict where
         that was to stop; a trial that has been told and runs again stops where it stopped.
         """
-        row = self._rows()[number]
-        if row.state.is_finished():
+        row = self._rows[number]
+        if number not in self._open:
             return row.state != TrialState.COMPLETE and bool(epoch >= row.user_attrs.get(STOPPED, 0))
         trial_id = self._trial_id(row)
-        values = row.intermediate_values
-        if math.isfinite(value) and epoch not in values:
+        if math.isfinite(value) and epoch not in row.intermediate_values:
             self._storage.set_trial_intermediate_value(trial_id, epoch, value)
-            values = {**values, epoch: value}
+            row = self._read_again(row)
+        values = row.intermediate_values
         if STOPPED in row.user_attrs:
             return bool(epoch >= row.user_attrs[STOPPED])
-        if epoch not in self._rungs or epoch not in values or epoch < max(values) or not self._prunes(trial_id):
+        if epoch not in self._rungs or epoch not in values or epoch < max(values) or not self._prunes(row):
             return False
         self._storage.set_trial_user_attr(trial_id, STOPPED, epoch)
+        self._read_again(row)
         return True
 
     @quiet()
@@ -175,9 +181,9 @@ class CellSearch:
             return
         if outcome == "done" and (value is None or not math.isfinite(value)):
             raise ValueError(f"trial {number} is done with value {value}; expected a finite one, else 'diverged'")
-        row = self._rows()[number]
-        if not row.state.is_finished():
-            self._finish(row, outcome, value if outcome == "done" else None, reason)
+        if number in self._open:
+            self._finish(self._rows[number], outcome, value if outcome == "done" else None, reason)
+            self._read_again(self._rows[number])
 
     @quiet()
     def retry_failed(self) -> int:
@@ -185,7 +191,7 @@ class CellSearch:
 
         The failed row stays in the database; a new one takes its number over.
         """
-        failed = {number: row for number, row in self._rows().items() if row.state == TrialState.FAIL}
+        failed = {number: row for number, row in self._rows.items() if row.state == TrialState.FAIL}
         for number, row in failed.items():
             again = create_trial(
                 state=TrialState.RUNNING,
@@ -195,23 +201,22 @@ class CellSearch:
             )
             self._study.add_trial(again)
             self._asked.discard(number)
+        self._read()
         self._fail_orphans()
         return len(failed)
 
     def told(self) -> list[Told]:
         """The trials that have ended, by number."""
-        return [told_of(row) for _, row in sorted(self._rows().items()) if row.state.is_finished()]
+        return [told_of(row) for number, row in sorted(self._rows.items()) if number not in self._open]
 
     def counts(self) -> dict[str, int]:
         """How many trials there are by outcome, and how many are ``running``."""
         tally = Counter(trial.outcome for trial in self.told())
-        running = sum(not row.state.is_finished() for row in self._rows().values())
-        return {**{outcome: tally[outcome] for outcome in STATES}, "running": running}
+        return {**{outcome: tally[outcome] for outcome in STATES}, "running": len(self._open)}
 
     def finished(self) -> bool:
         """Whether all ``search.trials`` have been asked and told."""
-        rows = self._rows()
-        return len(rows) >= self._search.trials and all(row.state.is_finished() for row in rows.values())
+        return len(self._rows) >= self._search.trials and not self._open
 
     def _check_identity(self, identity: str) -> None:
         kept = self._study.user_attrs.get(IDENTITY)
@@ -228,28 +233,47 @@ class CellSearch:
 
     def _ask_new(self, number: int) -> Ask:
         self._study.sampler = trial_sampler(self._search.sampler.name, self._spaces, self._seed, self._name, number)
+        before = self._retrying.tries
         trial = self._study.ask()
         method, drawn = draw(trial, self._spaces)
         trial.set_user_attr(READY, {"number": number, "method": method, "drawn": drawn})
         self._asked.add(number)
-        self._fail_orphans()
+        self._keep(number, self._row(trial.number))
+        if self._retrying.tries > before:
+            self._fail_orphans()
         return Ask(number, method, drawn, again=False)
 
-    def _prunes(self, trial_id: int) -> bool:
-        return self._study.pruner.prune(self._study, self._storage.get_trial(trial_id))
+    def _prunes(self, row: FrozenTrial) -> bool:
+        return self._study.pruner.prune(self._study, row)
 
     def _finish(self, row: FrozenTrial, outcome: Outcome, value: float | None, reason: str) -> None:
         finish(self._study, self._storage, self._trial_id(row), row, outcome, value, reason)
 
-    def _rows(self) -> dict[int, FrozenTrial]:
-        """The latest database row of each number."""
-        trials = self._study.get_trials(deepcopy=False)
-        return {trial.user_attrs[READY]["number"]: trial for trial in trials if READY in trial.user_attrs}
+    def _read(self) -> None:
+        """Reads the latest database row of each number."""
+        self._rows: dict[int, FrozenTrial] = {}
+        self._open: set[int] = set()
+        for row in self._study.get_trials(deepcopy=False):
+            if READY in row.user_attrs:
+                self._keep(row.user_attrs[READY]["number"], row)
+
+    def _read_again(self, row: FrozenTrial) -> FrozenTrial:
+        """A row that was just written, as it is now."""
+        fresh = self._row(row.number)
+        self._keep(fresh.user_attrs[READY]["number"], fresh)
+        return fresh
+
+    def _row(self, optuna_number: int) -> FrozenTrial:
+        trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study_id, optuna_number)
+        return self._storage.get_trial(trial_id)
+
+    def _keep(self, number: int, row: FrozenTrial) -> None:
+        self._rows[number] = row
+        (self._open.discard if row.state.is_finished() else self._open.add)(number)
 
     def _fail_orphans(self) -> None:
         """Tells FAIL what was never given out: killed while drawing, or made twice because a reply was lost."""
-        rows = self._rows()
-        current = {row.number for row in rows.values()}
+        current = {row.number for row in self._rows.values()}
         for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             if trial.number not in current:
                 self._finish(trial, "failed", None, "interrupted while its settings were drawn")
