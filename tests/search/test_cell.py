@@ -8,6 +8,7 @@ from typing import Any
 
 import optuna
 import pytest
+import sqlalchemy
 
 from tests.search.toy import ADAM, EPOCHS, SGD, cell, loss, run, train
 from vaestudy.errors import ConflictError
@@ -49,6 +50,23 @@ def test_of_two_tells_the_first_stands(storage: RetryingStorage) -> None:
     search.tell(ask.number, "done", 1.25)
     search.tell(ask.number, "failed", reason="node lost")
     assert [(told.outcome, told.value) for told in search.told()] == [("done", 1.25)]
+
+
+def test_no_call_reads_more_where_many_trials_run(storage: RetryingStorage) -> None:
+    search = cell(storage, trials=60)
+    named: list[int] = []
+
+    def count(
+        connection: object, cursor: object, statement: str, parameters: tuple[object, ...], *rest: object
+    ) -> None:
+        named[-1] += len(parameters)  # rows are read by their keys
+
+    sqlalchemy.event.listen(storage.backend.engine, "before_cursor_execute", count)
+    for _ in range(50):
+        named.append(0)
+        ask = asked(search)
+        search.report(ask.number, 1, 1.0)
+    assert named[-1] <= named[1]
 
 
 @pytest.mark.parametrize("value", [None, math.nan, math.inf])

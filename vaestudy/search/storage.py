@@ -5,14 +5,16 @@ from __future__ import annotations
 import functools
 import logging
 import sqlite3
+from collections.abc import Container
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import optuna
 import sqlalchemy
 import tenacity
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage, get_storage
+from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, PendingRollbackError, SQLAlchemyError
 
 from vaestudy.credentials import credential
@@ -73,6 +75,15 @@ class RetryingStorage:
     def __getattr__(self, name: str) -> Any:
         member = getattr(self._storage, name)
         return functools.partial(self._call, member) if callable(member) else member
+
+    def get_all_trials(
+        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        """Optuna's own; but where it looks for queued trials, before each ask, every open one would be read for that:
+        nothing is ever queued here."""
+        if states == (TrialState.WAITING,):
+            return []
+        return cast(list[FrozenTrial], self._call(self._storage.get_all_trials, study_id, deepcopy, states))
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a storage holds a password and is never pickled; pass the name of its credential")
