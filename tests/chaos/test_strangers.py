@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import base64
-import json
 import os
 import re
 import secrets
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -21,6 +19,7 @@ from tests.chaos.stranger import UNAUTHENTICATED, UNIMPLEMENTED
 from tests.fixtures.hosts import Host, Hosts, hosts
 from tests.fixtures.mlflow_login import USER, GuardedMlflow
 from tests.fixtures.ray_cluster import RayCluster, cluster_of
+from tests.fixtures.strangers import ask, listening
 from tests.launched import SMALL, runs_of, until, until_recorded
 
 __all__ = ["hosts"]
@@ -45,8 +44,6 @@ OPEN_ROUTES = ("GET /health", "GET /api/3.0/mlflow/server-info", "GET /ajax-api/
 
 REFUSED = (None, UNIMPLEMENTED, UNAUTHENTICATED, 401, 403, 404, 405)
 
-Answers = dict[tuple[str, int, str], int | None]
-
 
 @pytest.mark.chaos
 @pytest.mark.timeout(900)
@@ -58,15 +55,15 @@ def test_r19_a_stranger_on_the_network_can_call_nothing_of_ray(hosts: Hosts, led
     driver = cluster.launch("studies/quickstart.yaml", *SMALL, "train.epochs=5000", results=study.parent)
     until_recorded(study, driver, runs=1)
 
-    ports = [(host.address, port) for host in (cluster.head, worker) for port in _listening(host)]
+    ports = [(host.address, port) for host in (cluster.head, worker) for port in listening(host)]
     calls = [*_grpc_methods(), *PUBLIC, *_http_requests()]
     token = Path(cluster.credentials["RAY_AUTH_TOKEN_PATH"]).read_text()
-    known = _ask(stranger, tmp_path, ports, HARMLESS, token)
+    known = ask(stranger, tmp_path, ports, HARMLESS, token)
     done = {call for (_, _, call), status in known.items() if status in (0, 200)}
     assert done == set(HARMLESS), "with the token the same questions are answered"
 
     for wrong in (None, secrets.token_hex(32)):
-        answers = _ask(stranger, tmp_path, ports, calls, wrong)
+        answers = ask(stranger, tmp_path, ports, calls, wrong)
         accepted = {question: status for question, status in answers.items() if status not in REFUSED}
         assert {call for _, _, call in accepted} <= set(PUBLIC), accepted
         ledger.met += len(answers)
@@ -91,14 +88,14 @@ def test_r19_a_stranger_on_the_network_can_call_nothing_of_mlflow(hosts: Hosts, 
     at = [(head.address, server.port)]
 
     def up() -> bool:
-        return _ask(stranger, tmp_path, at, ["GET /health"], None) == {(*at[0], "GET /health"): 200}
+        return ask(stranger, tmp_path, at, ["GET /health"], None) == {(*at[0], "GET /health"): 200}
 
     server.wait(up)
     routes = _mlflow_routes(tmp_path)
-    known = _ask(stranger, tmp_path, at, OURS, _basic(USER, password))
+    known = ask(stranger, tmp_path, at, OURS, _basic(USER, password))
     assert set(known.values()) == {200}, "with the password they are answered"
     for login in (None, _basic(USER, secrets.token_hex(12)), _basic("", "")):
-        answers = _ask(stranger, tmp_path, at, routes, login)
+        answers = ask(stranger, tmp_path, at, routes, login)
         accepted = {call: status for (_, _, call), status in answers.items() if status not in REFUSED}
         assert set(accepted) <= set(OPEN_ROUTES), accepted
         ledger.met += len(answers)
@@ -132,14 +129,6 @@ def _mlflow_routes(folder: Path) -> list[str]:
     return found
 
 
-def _listening(host: Host) -> list[int]:
-    """The TCP ports of a host that others can reach."""
-    code, said = host.run("ss", "--listening", "--tcp", "--numeric", "--no-header")
-    assert code == 0, said
-    found = [line.split()[3].rpartition(":") for line in said.splitlines() if line]
-    return sorted({int(port) for address, _, port in found if "127.0.0.1" not in address and address != "[::1]"})
-
-
 def _grpc_methods() -> list[str]:
     """Every gRPC call that Ray's programs know by name."""
     programs = [RAY / "core/src/ray/raylet/raylet", RAY / "core/src/ray/gcs/gcs_server", *RAY.glob("_raylet*.so")]
@@ -155,17 +144,6 @@ def _http_requests() -> list[str]:
     found = {(verb, path) for source in sources for verb, path in route.findall(source.read_text())}
     assert ("post", "/get_or_create_runtime_env") in found
     return sorted(f"{verb.upper()} {re.sub(r'{.*?}', 'x', path)}" for verb, path in found)
-
-
-def _ask(
-    stranger: Host, folder: Path, ports: Sequence[tuple[str, int]], calls: Sequence[str], token: str | None
-) -> Answers:
-    questions = [(address, port, call) for address, port in ports for call in calls]
-    file = folder / "questions.json"
-    file.write_text(json.dumps([[*question, token] for question in questions]))
-    code, said = stranger.run(sys.executable, "-m", "tests.chaos.stranger", str(file), timeout=240)
-    assert code == 0, said
-    return dict(zip(questions, json.loads(said), strict=True))
 
 
 def _nobody_joins(stranger: Host, cluster: RayCluster) -> None:
