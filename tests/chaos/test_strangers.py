@@ -1,4 +1,4 @@
-"""What a host without the token gets from a Ray cluster while a study runs on it."""
+"""What a host without the token gets from a Ray cluster that works on a study, and without the password from MLflow."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import secrets
 import signal
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from tests.chaos.ledger import Ledger
 from tests.chaos.stranger import UNAUTHENTICATED, UNIMPLEMENTED
 from tests.fixtures.hosts import Host, Hosts, hosts
 from tests.fixtures.mlflow_login import USER, GuardedMlflow
-from tests.fixtures.ray_cluster import RayCluster, cluster_of
+from tests.fixtures.ray_cluster import DASHBOARD, RayCluster, cluster_of
 from tests.fixtures.strangers import ask, listening
 from tests.launched import SMALL, runs_of, until, until_recorded
 
@@ -36,6 +37,21 @@ HARMLESS = (
 PUBLIC = ("/grpc.health.v1.Health/Check", "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo")
 """Answered to anybody: that a server is up, and the names of its services."""
 
+PUBLIC_PAGES = (
+    "GET /",
+    "GET /favicon.ico",
+    "GET /static/x",
+    "GET /api/authentication_mode",
+    "GET /api/healthz",
+    "GET /api/gcs_healthz",
+    "GET /api/local_raylet_healthz",
+)
+"""Of the dashboard and the agents, answered to anybody: the program of the pages, which is the same in every Ray and
+shows nothing without a token, that tokens are asked for, and that a server is up."""
+
+NOWHERE = "GET /nowhere"
+"""Answered by those servers alone that give Prometheus their numbers, whatever the path."""
+
 OURS = ("GET /api/2.0/mlflow/experiments/get?experiment_id=0", "GET /api/2.0/mlflow/users/list")
 """What whoever has the password may ask."""
 
@@ -47,16 +63,18 @@ REFUSED = (None, UNIMPLEMENTED, UNAUTHENTICATED, 401, 403, 404, 405)
 
 @pytest.mark.chaos
 @pytest.mark.timeout(900)
+@pytest.mark.skipif(find_spec("aiohttp_cors") is None, reason="Ray's dashboard is not installed: ray[default]")
 @pytest.mark.bar("R19", "every port of a Ray cluster asked for every call from a host without its token")
 def test_r19_a_stranger_on_the_network_can_call_nothing_of_ray(hosts: Hosts, ledger: Ledger, tmp_path: Path) -> None:
-    cluster, (worker,) = cluster_of(hosts, tmp_path, workers=1)
+    cluster, (worker,) = cluster_of(hosts, tmp_path, workers=1, dashboard=True)
     stranger = hosts.add("stranger")
     study = tmp_path / "results" / "quickstart"
     driver = cluster.launch("studies/quickstart.yaml", *SMALL, "train.epochs=5000", results=study.parent)
     until_recorded(study, driver, runs=1)
 
     ports = [(host.address, port) for host in (cluster.head, worker) for port in listening(host)]
-    calls = [*_grpc_methods(), *PUBLIC, *_http_requests()]
+    assert (cluster.head.address, DASHBOARD) in ports
+    calls = sorted({*_grpc_methods(), *PUBLIC, *_http_requests(), *_registered(cluster.head), *PUBLIC_PAGES, NOWHERE})
     token = Path(cluster.credentials["RAY_AUTH_TOKEN_PATH"]).read_text()
     known = ask(stranger, tmp_path, ports, HARMLESS, token)
     done = {call for (_, _, call), status in known.items() if status in (0, 200)}
@@ -65,10 +83,13 @@ def test_r19_a_stranger_on_the_network_can_call_nothing_of_ray(hosts: Hosts, led
     for wrong in (None, secrets.token_hex(32)):
         answers = ask(stranger, tmp_path, ports, calls, wrong)
         accepted = {question: status for question, status in answers.items() if status not in REFUSED}
-        assert {call for _, _, call in accepted} <= set(PUBLIC), accepted
+        for address, port in [(address, port) for address, port, call in accepted if call == NOWHERE]:
+            _tells_numbers_alone(stranger, f"http://{address}:{port}")
+            accepted = {question: accepted[question] for question in accepted if question[:2] != (address, port)}
+        assert {call for _, _, call in accepted} <= {*PUBLIC, *PUBLIC_PAGES}, accepted
         ledger.met += len(answers)
     _nobody_joins(stranger, cluster)
-    ledger.figures |= {"ports": len(ports), "calls each": len(calls), "done but health and service names": 0}
+    ledger.figures |= {"ports": len(ports), "calls each": len(calls), "done but what docs/security.md names": 0}
 
     steps = _steps(study)
     until(lambda: _steps(study) > steps, driver)  # nobody was hurt
@@ -132,6 +153,7 @@ def _mlflow_routes(folder: Path) -> list[str]:
 def _grpc_methods() -> list[str]:
     """Every gRPC call that Ray's programs know by name."""
     programs = [RAY / "core/src/ray/raylet/raylet", RAY / "core/src/ray/gcs/gcs_server", *RAY.glob("_raylet*.so")]
+    programs += (RAY / "core" / "generated").glob("*_pb2_grpc.py")
     named = {name for path in programs for name in re.findall(rb"/ray\.rpc\.[A-Za-z.]+/[A-Za-z]+", path.read_bytes())}
     assert len(named) > 100
     return sorted(name.decode() for name in named)
@@ -144,6 +166,22 @@ def _http_requests() -> list[str]:
     found = {(verb, path) for source in sources for verb, path in route.findall(source.read_text())}
     assert ("post", "/get_or_create_runtime_env") in found
     return sorted(f"{verb.upper()} {re.sub(r'{.*?}', 'x', path)}" for verb, path in found)
+
+
+def _registered(head: Host) -> list[str]:
+    """Every HTTP route that the running dashboard says it has, some name in the place of a parameter."""
+    (log,) = (head.disk / "tmp" / "ray").glob("session_*_*/logs/dashboard.log")
+    found = re.findall(r"Route \[([A-Z]+)\] <\w+ +(/[^ >]*)", log.read_text())
+    assert len(found) > 50
+    return sorted({f"{verb} {re.sub(r'{.*?}', 'x', path)}" for verb, path in found})
+
+
+def _tells_numbers_alone(stranger: Host, server: str) -> None:
+    """A server tells Prometheus its numbers, at every path and by reading alone."""
+    for path in ("/", "/nodes", "/api/jobs/"):
+        code, said = stranger.run("curl", "--silent", "--fail", f"{server}{path}")
+        assert code == 0
+        assert all(re.match(r"# (HELP|TYPE) |[a-z_:]+(\{.*\})? [-+0-9.eEInfNa]+$", line) for line in said.splitlines())
 
 
 def _nobody_joins(stranger: Host, cluster: RayCluster) -> None:
