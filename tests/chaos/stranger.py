@@ -11,6 +11,7 @@ import http.client
 import json
 import re
 import socket
+import ssl
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,7 +30,9 @@ SOME_NODE = "ab" * 28
 UNIMPLEMENTED, UNAUTHENTICATED = 12, 16
 
 
-def grpc_status(address: str, port: int, method: str, token: str | None) -> int | None:
+def grpc_status(
+    address: str, port: int, method: str, token: str | None, tls: ssl.SSLContext | None = None
+) -> int | None:
     """The status of a call, ``0`` where it was done; None where no gRPC server answers."""
     fields = {
         ":method": "POST",
@@ -43,7 +46,7 @@ def grpc_status(address: str, port: int, method: str, token: str | None) -> int 
     }
     call = _frame(HEADERS, END_HEADERS, 1, b"".join(map(_field, fields, fields.values())))
     try:
-        with socket.create_connection((address, port), timeout=SECONDS) as connection:
+        with _connected(address, port, tls) as connection:
             connection.sendall(PREFACE + _frame(SETTINGS, 0, 0, b"") + call)
             connection.sendall(_frame(DATA, END_STREAM, 1, EMPTY_MESSAGE))
             found = re.search(rb"grpc-status.(\d+)", b"".join(_header_blocks(connection)), re.DOTALL)
@@ -64,6 +67,11 @@ def http_status(address: str, port: int, request: str, token: str | None) -> int
         return None
     finally:
         connection.close()
+
+
+def _connected(address: str, port: int, tls: ssl.SSLContext | None) -> socket.socket:
+    connection = socket.create_connection((address, port), timeout=SECONDS)
+    return tls.wrap_socket(connection, server_hostname=address) if tls else connection
 
 
 def _field(name: str, value: str) -> bytes:

@@ -1,16 +1,15 @@
-"""What a host without the token gets from a Ray cluster while a study runs on it."""
+"""What a host without the token gets from a Ray cluster that works on a study, and without the password from MLflow."""
 
 from __future__ import annotations
 
 import base64
-import json
 import os
 import re
 import secrets
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -20,7 +19,8 @@ from tests.chaos.ledger import Ledger
 from tests.chaos.stranger import UNAUTHENTICATED, UNIMPLEMENTED
 from tests.fixtures.hosts import Host, Hosts, hosts
 from tests.fixtures.mlflow_login import USER, GuardedMlflow
-from tests.fixtures.ray_cluster import RayCluster, cluster_of
+from tests.fixtures.ray_cluster import DASHBOARD, RayCluster, cluster_of
+from tests.fixtures.strangers import ask, listening
 from tests.launched import SMALL, runs_of, until, until_recorded
 
 __all__ = ["hosts"]
@@ -37,6 +37,21 @@ HARMLESS = (
 PUBLIC = ("/grpc.health.v1.Health/Check", "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo")
 """Answered to anybody: that a server is up, and the names of its services."""
 
+PUBLIC_PAGES = (
+    "GET /",
+    "GET /favicon.ico",
+    "GET /static/x",
+    "GET /api/authentication_mode",
+    "GET /api/healthz",
+    "GET /api/gcs_healthz",
+    "GET /api/local_raylet_healthz",
+)
+"""Of the dashboard and the agents, answered to anybody: the program of the pages, which is the same in every Ray and
+shows nothing without a token, that tokens are asked for, and that a server is up."""
+
+NOWHERE = "GET /nowhere"
+"""Answered by those servers alone that give Prometheus their numbers, whatever the path."""
+
 OURS = ("GET /api/2.0/mlflow/experiments/get?experiment_id=0", "GET /api/2.0/mlflow/users/list")
 """What whoever has the password may ask."""
 
@@ -45,33 +60,36 @@ OPEN_ROUTES = ("GET /health", "GET /api/3.0/mlflow/server-info", "GET /ajax-api/
 
 REFUSED = (None, UNIMPLEMENTED, UNAUTHENTICATED, 401, 403, 404, 405)
 
-Answers = dict[tuple[str, int, str], int | None]
-
 
 @pytest.mark.chaos
 @pytest.mark.timeout(900)
+@pytest.mark.skipif(find_spec("aiohttp_cors") is None, reason="Ray's dashboard is not installed: ray[default]")
 @pytest.mark.bar("R19", "every port of a Ray cluster asked for every call from a host without its token")
 def test_r19_a_stranger_on_the_network_can_call_nothing_of_ray(hosts: Hosts, ledger: Ledger, tmp_path: Path) -> None:
-    cluster, (worker,) = cluster_of(hosts, tmp_path, workers=1)
+    cluster, (worker,) = cluster_of(hosts, tmp_path, workers=1, dashboard=True)
     stranger = hosts.add("stranger")
     study = tmp_path / "results" / "quickstart"
     driver = cluster.launch("studies/quickstart.yaml", *SMALL, "train.epochs=5000", results=study.parent)
     until_recorded(study, driver, runs=1)
 
-    ports = [(host.address, port) for host in (cluster.head, worker) for port in _listening(host)]
-    calls = [*_grpc_methods(), *PUBLIC, *_http_requests()]
+    ports = [(host.address, port) for host in (cluster.head, worker) for port in listening(host)]
+    assert (cluster.head.address, DASHBOARD) in ports
+    calls = sorted({*_grpc_methods(), *PUBLIC, *_http_requests(), *_registered(cluster.head), *PUBLIC_PAGES, NOWHERE})
     token = Path(cluster.credentials["RAY_AUTH_TOKEN_PATH"]).read_text()
-    known = _ask(stranger, tmp_path, ports, HARMLESS, token)
+    known = ask(stranger, tmp_path, ports, HARMLESS, token)
     done = {call for (_, _, call), status in known.items() if status in (0, 200)}
     assert done == set(HARMLESS), "with the token the same questions are answered"
 
     for wrong in (None, secrets.token_hex(32)):
-        answers = _ask(stranger, tmp_path, ports, calls, wrong)
+        answers = ask(stranger, tmp_path, ports, calls, wrong)
         accepted = {question: status for question, status in answers.items() if status not in REFUSED}
-        assert {call for _, _, call in accepted} <= set(PUBLIC), accepted
+        for address, port in [(address, port) for address, port, call in accepted if call == NOWHERE]:
+            _tells_numbers_alone(stranger, f"http://{address}:{port}")
+            accepted = {question: accepted[question] for question in accepted if question[:2] != (address, port)}
+        assert {call for _, _, call in accepted} <= {*PUBLIC, *PUBLIC_PAGES}, accepted
         ledger.met += len(answers)
     _nobody_joins(stranger, cluster)
-    ledger.figures |= {"ports": len(ports), "calls each": len(calls), "done but health and service names": 0}
+    ledger.figures |= {"ports": len(ports), "calls each": len(calls), "done but what docs/security.md names": 0}
 
     steps = _steps(study)
     until(lambda: _steps(study) > steps, driver)  # nobody was hurt
@@ -91,14 +109,14 @@ def test_r19_a_stranger_on_the_network_can_call_nothing_of_mlflow(hosts: Hosts, 
     at = [(head.address, server.port)]
 
     def up() -> bool:
-        return _ask(stranger, tmp_path, at, ["GET /health"], None) == {(*at[0], "GET /health"): 200}
+        return ask(stranger, tmp_path, at, ["GET /health"], None) == {(*at[0], "GET /health"): 200}
 
     server.wait(up)
     routes = _mlflow_routes(tmp_path)
-    known = _ask(stranger, tmp_path, at, OURS, _basic(USER, password))
+    known = ask(stranger, tmp_path, at, OURS, _basic(USER, password))
     assert set(known.values()) == {200}, "with the password they are answered"
     for login in (None, _basic(USER, secrets.token_hex(12)), _basic("", "")):
-        answers = _ask(stranger, tmp_path, at, routes, login)
+        answers = ask(stranger, tmp_path, at, routes, login)
         accepted = {call: status for (_, _, call), status in answers.items() if status not in REFUSED}
         assert set(accepted) <= set(OPEN_ROUTES), accepted
         ledger.met += len(answers)
@@ -132,17 +150,10 @@ def _mlflow_routes(folder: Path) -> list[str]:
     return found
 
 
-def _listening(host: Host) -> list[int]:
-    """The TCP ports of a host that others can reach."""
-    code, said = host.run("ss", "--listening", "--tcp", "--numeric", "--no-header")
-    assert code == 0, said
-    found = [line.split()[3].rpartition(":") for line in said.splitlines() if line]
-    return sorted({int(port) for address, _, port in found if "127.0.0.1" not in address and address != "[::1]"})
-
-
 def _grpc_methods() -> list[str]:
     """Every gRPC call that Ray's programs know by name."""
     programs = [RAY / "core/src/ray/raylet/raylet", RAY / "core/src/ray/gcs/gcs_server", *RAY.glob("_raylet*.so")]
+    programs += (RAY / "core" / "generated").glob("*_pb2_grpc.py")
     named = {name for path in programs for name in re.findall(rb"/ray\.rpc\.[A-Za-z.]+/[A-Za-z]+", path.read_bytes())}
     assert len(named) > 100
     return sorted(name.decode() for name in named)
@@ -157,15 +168,20 @@ def _http_requests() -> list[str]:
     return sorted(f"{verb.upper()} {re.sub(r'{.*?}', 'x', path)}" for verb, path in found)
 
 
-def _ask(
-    stranger: Host, folder: Path, ports: Sequence[tuple[str, int]], calls: Sequence[str], token: str | None
-) -> Answers:
-    questions = [(address, port, call) for address, port in ports for call in calls]
-    file = folder / "questions.json"
-    file.write_text(json.dumps([[*question, token] for question in questions]))
-    code, said = stranger.run(sys.executable, "-m", "tests.chaos.stranger", str(file), timeout=240)
-    assert code == 0, said
-    return dict(zip(questions, json.loads(said), strict=True))
+def _registered(head: Host) -> list[str]:
+    """Every HTTP route that the running dashboard says it has, some name in the place of a parameter."""
+    (log,) = (head.disk / "tmp" / "ray").glob("session_*_*/logs/dashboard.log")
+    found = re.findall(r"Route \[([A-Z]+)\] <\w+ +(/[^ >]*)", log.read_text())
+    assert len(found) > 50
+    return sorted({f"{verb} {re.sub(r'{.*?}', 'x', path)}" for verb, path in found})
+
+
+def _tells_numbers_alone(stranger: Host, server: str) -> None:
+    """A server tells Prometheus its numbers, at every path and by reading alone."""
+    for path in ("/", "/nodes", "/api/jobs/"):
+        code, said = stranger.run("curl", "--silent", "--fail", f"{server}{path}")
+        assert code == 0
+        assert all(re.match(r"# (HELP|TYPE) |[a-z_:]+(\{.*\})? [-+0-9.eEInfNa]+$", line) for line in said.splitlines())
 
 
 def _nobody_joins(stranger: Host, cluster: RayCluster) -> None:

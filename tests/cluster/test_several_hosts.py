@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import secrets
 from pathlib import Path
 
 import pytest
 
 from tests.chaos.checkers import check, check_numbers
-from tests.fixtures.hosts import Host, Hosts, hosts
-from tests.fixtures.mlflow_login import GuardedMlflow
-from tests.fixtures.postgres import PASSWORD, Postgres, binaries
+from tests.fixtures.hosts import Hosts, hosts
+from tests.fixtures.mlflow_login import mlflow_on
+from tests.fixtures.postgres import PASSWORD, postgres_on
 from tests.fixtures.ray_cluster import cluster_of, trainers
 from tests.launched import SMALL, calm, finished, runs_of, until
 
@@ -19,16 +18,15 @@ __all__ = ["hosts"]
 STUDY = [*SMALL, "train.epochs=100", "resources.population=2"]
 SHARED = ["storage.optuna=trials", "tracking.mlflow=mlflow"]
 RUNS = 34
-MLFLOW_PORT = 5000
 
 
 @pytest.mark.cluster
 @pytest.mark.timeout(1200)
 def test_the_default_study_on_two_workers_of_which_one_is_killed_halfway(hosts: Hosts, tmp_path: Path) -> None:
     cluster, (worker, dying) = cluster_of(hosts, tmp_path, workers=2)
-    database = _postgres(cluster.head, tmp_path)
+    database = postgres_on(cluster.head, tmp_path)
     trials, runs = database.new_database(), database.new_database()
-    mlflow = _mlflow(cluster.head, tmp_path, store=database.address(runs))
+    mlflow = mlflow_on(cluster.head, tmp_path, store=database.address(runs))
     login = {"VAESTUDY_CREDENTIAL_TRIALS": database.address(trials), "VAESTUDY_CREDENTIAL_MLFLOW": mlflow.credential}
 
     study = tmp_path / "shared" / "quickstart"
@@ -48,26 +46,3 @@ def test_the_default_study_on_two_workers_of_which_one_is_killed_halfway(hosts: 
         assert (study / "report" / table).exists()
     out, _ = finished(cluster.vaestudy("doctor", "quickstart", results=study.parent, env=login))
     assert out.startswith("quickstart: sound")
-
-
-def _postgres(host: Host, folder: Path) -> Postgres:
-    place = folder / "postgres"
-    place.mkdir()
-    for parent in (place, *place.parents[:-2]):
-        parent.chmod(parent.stat().st_mode | 0o011)  # its server runs as a user of its own
-    server = Postgres(binaries(), place, host)
-    server.start()
-    return server
-
-
-def _mlflow(host: Host, folder: Path, store: str) -> GuardedMlflow:
-    server = GuardedMlflow(
-        folder / "mlflow",
-        secrets.token_hex(12),
-        host.address,
-        MLFLOW_PORT,
-        lambda command, env: host.serve("mlflow", *command, env=env),
-        store,
-    )
-    server.wait(lambda: host.run("curl", "--silent", "--fail", f"{server.address}/health")[0] == 0)
-    return server

@@ -77,6 +77,15 @@ def test_only_mlflow_is_published_and_on_the_loopback_address_alone(compose: Doc
     assert ports == {"mlflow": ["127.0.0.1:5000:5000"]}
 
 
+def test_no_dashboard_listens_beyond_loopback(compose: Document) -> None:
+    (launcher,) = documents(DOCKER / "ray-cluster.yaml")
+    entrypoints = [str(service.get("entrypoint")) for service in compose["services"].values()]
+    starts = [*launcher["head_start_ray_commands"], *entrypoints]
+    heads = [command for command in starts if "--head" in command]
+    assert len(heads) == 2
+    assert not any("dashboard-host" in command for command in heads), "Ray's own choice is 127.0.0.1"
+
+
 def test_every_service_has_limits_and_a_health_check_and_may_gain_no_privilege(compose: Document) -> None:
     for name, service in compose["services"].items():
         assert set(service["deploy"]["resources"]["limits"]) == {"cpus", "memory"}, name

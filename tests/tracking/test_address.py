@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
+from tests.fixtures.certificates import Authority, Certificate
 from vaestudy.errors import ServiceError, UsageError
 from vaestudy.tracking import preflight, run_url, study_url, tracking_uri, ui_command
 from vaestudy.tracking.address import settings, without_login
@@ -69,8 +72,8 @@ def test_a_server_that_is_not_there_is_named_with_a_test() -> None:
         preflight(address)
 
 
-@pytest.fixture
-def bouncer() -> Iterator[str]:
+@contextmanager
+def bouncer_of(certificate: Certificate | None = None) -> Iterator[str]:
     """A server that lets nobody in."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -81,16 +84,43 @@ def bouncer() -> Iterator[str]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    if certificate:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(certificate.certificate, certificate.key)
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()
 
 
+@pytest.fixture
+def bouncer() -> Iterator[str]:
+    with bouncer_of() as address:
+        yield address
+
+
 def test_a_server_that_refuses_us_is_named_without_the_password(bouncer: str) -> None:
     with pytest.raises(ServiceError, match=r"refuses us.* check the login") as caught:
         preflight(f"http://ann:hush@{bouncer}")
     assert "hush" not in str(caught.value)
+
+
+def test_a_server_is_trusted_by_the_authority_that_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    authority = Authority(tmp_path)
+    with bouncer_of(authority.issue("localhost", "127.0.0.1")) as address:
+        with pytest.raises(ServiceError, match="not trusted here; let MLFLOW_TRACKING_SERVER_CERT_PATH name its"):
+            preflight(f"https://ann:hush@{address}")
+        monkeypatch.setenv("MLFLOW_TRACKING_SERVER_CERT_PATH", str(authority.certificate))
+        with pytest.raises(ServiceError, match="refuses us"):
+            preflight(f"https://ann:hush@{address}")
+
+
+@pytest.mark.parametrize("name", ["MLFLOW_TRACKING_SERVER_CERT_PATH", "MLFLOW_TRACKING_CLIENT_CERT_PATH"])
+def test_a_certificate_of_mlflow_that_cannot_be_read_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "/nowhere/ca.pem")
+    with pytest.raises(UsageError, match=f"{name}: expected a file that can be read, got '/nowhere/ca.pem'"):
+        preflight("https://mlflow.lab")
 
 
 def test_preflight_leaves_the_environment_as_it_was(bouncer: str) -> None:

@@ -28,17 +28,20 @@ QUIET = {
 }
 """Set before ray is imported. What Tune would print or save is either ours to say or nobody's to need."""
 
-AUTHENTICATION = {"RAY_AUTH_MODE": "token"}
-"""Nobody joins, or is joined, without a token, unless the environment says ``disabled``."""
-
-os.environ.update({name: os.environ.get(name, value) for name, value in (QUIET | AUTHENTICATION).items()})
+os.environ.update({name: os.environ.get(name, value) for name, value in QUIET.items()})
 
 import ray  # noqa: E402  # after its environment
 import torch  # noqa: E402
+from ray._private.authentication.authentication_token_setup import ensure_token_if_auth_enabled  # noqa: E402
+from ray._raylet import Config  # type: ignore[attr-defined]  # noqa: E402  # compiled
+from ray.exceptions import AuthenticationError  # noqa: E402
 
 from vaestudy.credentials import withheld  # noqa: E402
 from vaestudy.errors import DiskError, ServiceError, UsageError  # noqa: E402
 from vaestudy.spec.models import Resources  # noqa: E402
+
+TLS_FILES = ("RAY_TLS_SERVER_CERT", "RAY_TLS_SERVER_KEY", "RAY_TLS_CA_CERT")
+"""Variables that name what Ray needs for TLS: each host is a server and a client to the others."""
 
 OBJECT_STORE_BYTES = 100 * 2**20
 """Nothing of size passes through the object store: data sets are loaded by each worker."""
@@ -76,6 +79,7 @@ def connect(resources: Resources, address: str | None) -> Cluster:
         ServiceError: nothing answers there, it refuses us, or it has not what a worker needs.
     """
     warnings.filterwarnings("ignore", module=r"ray\..*")
+    _ask_for_tokens()
     options: dict[str, Any] = {"address": address, "log_to_driver": False, "logging_level": logging.ERROR}
     if address is None:  # its workers have our environment anyway; told so again, the ones Ray starts early lie idle
         _own_token()
@@ -92,10 +96,17 @@ def connect(resources: Resources, address: str | None) -> Cluster:
     return _share(resources, ray.cluster_resources(), address or "local")
 
 
+def _ask_for_tokens() -> None:
+    """Nobody joins, or is joined, without a token, unless the environment says ``disabled``."""
+    if not os.environ.get("RAY_AUTH_MODE"):
+        os.environ["RAY_AUTH_MODE"] = "token"
+    Config.initialize("")  # Ray has read its environment before
+
+
 def _own_token() -> None:
     """A token for a Ray of this process's own, where none is named: in its environment, which its user alone may read;
     Ray would write one to a file."""
-    if "RAY_AUTH_TOKEN" not in os.environ and "RAY_AUTH_TOKEN_PATH" not in os.environ:
+    if not _token_is_named():
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
 
 
@@ -128,12 +139,16 @@ def check(resources: Resources, address: str | None) -> None:
     """Finds out what can be known to be missing before anything starts.
 
     Raises:
-        UsageError: ``address`` is none. ServiceError: nothing answers there, or this machine lacks the GPU it needs.
+        UsageError: ``address`` is none, or TLS is asked for without its files. ServiceError: nothing answers there, we
+            have no token for it, or this machine lacks the GPU it needs.
         DiskError: a local Ray would have no room for its temporary files.
     """
+    _check_tls()
+    if address not in (None, WITHIN):
+        _check_address(address)
+    if address is not None or _token_is_named():
+        check_token(f"Ray at {address or 'this machine'}")
     if address is not None:
-        if address != WITHIN:
-            _check_address(address)
         return
     _check_scratch(Path(os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"))  # noqa: S108  # as Ray does
     if resources.device == "cuda" and not torch.cuda.is_available():
@@ -142,6 +157,22 @@ def check(resources: Resources, address: str | None) -> None:
             f"resources.device is cuda, but torch sees no GPU on this machine (CUDA_VISIBLE_DEVICES: {visible}); "
             "try resources.device=cpu"
         )
+
+
+def check_token(server: str) -> None:
+    """Whether there is a token for a server of Ray's, where tokens are asked for.
+
+    Raises:
+        ServiceError: there is none; names the server.
+    """
+    _ask_for_tokens()
+    try:
+        ensure_token_if_auth_enabled(create_token_if_missing=False)
+    except AuthenticationError as error:
+        raise ServiceError(
+            f"{server}: {error.message}; let RAY_AUTH_TOKEN_PATH name the file with the cluster's token, "
+            "or set RAY_AUTH_MODE=disabled for a cluster that has none"
+        ) from error
 
 
 def _check_scratch(folder: Path) -> None:
@@ -183,7 +214,21 @@ def _check_address(address: str) -> None:
         ) from error
 
 
+def _token_is_named() -> bool:
+    return any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
+
+
+def _check_tls() -> None:
+    """Ray would abort in the middle of a word."""
+    if os.environ.get("RAY_USE_TLS", "0").lower() not in ("1", "true"):
+        return
+    for name in TLS_FILES:
+        path = os.environ.get(name, "")
+        if not Path(path).is_file() or not os.access(path, os.R_OK):
+            raise UsageError(f"{name}: expected a file that can be read, as RAY_USE_TLS is set, got {path!r}")
+
+
 def _refusal(address: str | None, error: Exception) -> str:
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    hint = "; set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH as on the cluster" if "oken" in str(error) else ""
+    hint = "; are RAY_AUTH_MODE, the token (RAY_AUTH_TOKEN_PATH) and RAY_USE_TLS as on the cluster?" if address else ""
     return f"Ray at {address or 'this machine'} refused: {lines[0]}{hint}"

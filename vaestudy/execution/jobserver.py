@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vaestudy.errors import ConflictError, ServiceError, UsageError
+from vaestudy.execution.cluster import check_token
 
 State = Literal["PENDING", "RUNNING", "STOPPED", "SUCCEEDED", "FAILED"]
 ENDED = frozenset({"STOPPED", "SUCCEEDED", "FAILED"})
@@ -68,13 +69,15 @@ class JobServer:
     def __init__(self, address: str):
         """
         Raises:
-            UsageError: ``ray[default]`` is not installed here. ServiceError: nothing answers, or it refuses us.
+            UsageError: ``ray[default]`` is not installed here. ServiceError: nothing answers, or it refuses us, or we
+                have no token for it.
         """
         self.address = address
         try:
             from ray.job_submission import JobSubmissionClient
         except ImportError as error:
             raise _lacking() from error
+        check_token(f"Ray's job server at {address}")
         with self._translated():
             try:
                 self._client = JobSubmissionClient(address)

@@ -21,6 +21,9 @@ TIMEOUT_SECONDS = 10
 NUMBERS = ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "MLFLOW_HTTP_REQUEST_TIMEOUT", "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR")
 """Variables of MLflow that must be whole numbers; it fails in the middle of a study where they are not."""
 
+FILES = ("MLFLOW_TRACKING_SERVER_CERT_PATH", "MLFLOW_TRACKING_CLIENT_CERT_PATH")
+"""Variables of MLflow that name what TLS needs where the server's authority is not a public one."""
+
 CHARTS = ("curves", "search", "reconstructions")
 """The saved views that are charts; the others are tables."""
 
@@ -60,7 +63,7 @@ def preflight(uri: str) -> None:
 
     Raises:
         ServiceError: it does not answer within about ten seconds, or refuses us.
-        UsageError: a variable of MLflow's in the environment is not a number.
+        UsageError: a variable of MLflow's in the environment cannot be used.
     """
     check_environment()
     if uri.startswith(SQLITE):
@@ -73,11 +76,14 @@ def check_environment() -> None:
     """Looks at the variables that MLflow reads.
 
     Raises:
-        UsageError: one is not a whole number.
+        UsageError: one is not a whole number, or names a file that cannot be read.
     """
     for name in NUMBERS:
         if not os.environ.get(name, "0").isdigit():
             raise UsageError(f"{name}: expected a whole number, got {os.environ[name]!r}; unset it or set it to one")
+    for name in FILES:
+        if os.environ.get(name) and not os.access(os.environ[name], os.R_OK):
+            raise UsageError(f"{name}: expected a file that can be read, got {os.environ[name]!r}")
 
 
 def connect(uri: str) -> Store:

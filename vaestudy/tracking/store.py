@@ -269,6 +269,12 @@ class Store:
                 f"MLflow at {self._uri} refuses us: {_first_line(error)}; check the login in the credential, "
                 f"and test it with: curl -u USER {self._uri}/api/2.0/mlflow/experiments/search?max_results=1"
             )
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            return (
+                f"MLflow at {self._uri} has a certificate that is not trusted here; let "
+                f"MLFLOW_TRACKING_SERVER_CERT_PATH name its authority's, and test it with: curl --cacert FILE "
+                f"{self._uri}/health"
+            )
         return f"MLflow at {self._uri} does not answer: {_first_line(error)}; test it with: curl {self._uri}/health"
 
 
