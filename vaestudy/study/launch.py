@@ -179,7 +179,7 @@ def _run(
         return
     try:
         cluster = connect(study.resources, address)
-        log.info("Ray is up: %d workers", cluster.workers)
+        log.info("Ray is up: %d workers on %s", cluster.workers, cluster.device)
         if address is not None:
             check_shared(folder.path)
             heartbeat.meters = Meters(study.name)
