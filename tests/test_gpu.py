@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from pathlib import Path
 
 import pytest
 import torch
 
+from tests.execution.endless import trained_at_once
 from tests.launched import finished, launch, runs_of
 from tests.tasks import populate, random_task, settings
+from vaestudy.execution.losses import loss_of
 from vaestudy.optimizers import optimizers
 from vaestudy.population import Population, Task
 
@@ -57,6 +60,27 @@ def test_a_row_goes_on_where_another_device_left_it(begun: str, ended: str) -> N
     assert second.members[0].steps == 9
     assert torch.equal(second.save(0)["params"], saved["params"])
     assert torch.isfinite(second.train(6)).all()
+
+
+def test_memory_that_the_gpu_has_not_is_known_as_such() -> None:
+    with pytest.raises(RuntimeError) as lacking:
+        torch.empty(2**50, dtype=torch.uint8, device="cuda")
+    assert isinstance(lacking.value, torch.OutOfMemoryError)
+    loss = loss_of(lacking.value, "cuda of host here")
+    assert loss.kind == "memory"
+    assert loss.reason.startswith("not enough memory on cuda of host here: OutOfMemoryError: CUDA out of memory.")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("gpus", [0.5, 1.0])
+def test_workers_at_once_train_on_one_gpu_each_and_share_it_as_asked(tmp_path: Path, gpus: float) -> None:
+    each, devices = round(1 / gpus), torch.cuda.device_count()
+    found = trained_at_once(tmp_path, None, "cuda", {"gpus": gpus, "cpus": 0.1}, {})
+    assert (found["cluster"]["workers"], found["cluster"]["device"]) == (each * devices, "cuda")
+    assert {place["seen"] for place in found["places"]} == {1}
+    ids = Counter(place["visible"] for place in found["places"])
+    assert list(ids.values()) == [each] * devices
 
 
 @pytest.mark.slow

@@ -29,6 +29,7 @@ COMMANDS = [
     "report",
     "export",
     "ui",
+    "logs",
     "components",
     "cite",
     "schema",
@@ -304,3 +305,41 @@ def test_an_internal_error_is_one_line_and_a_crash_file(
     crash = Path(err.strip().split("the traceback is in ")[1])
     assert "ZeroDivisionError" in crash.read_text()
     crash.unlink()
+
+
+@pytest.fixture
+def logged(made_up: Builder) -> Path:
+    """What driver and shipper of made-up have logged, by turns."""
+    study = Path("results") / "made-up"
+    logs = {
+        "driver.log": [(1, "INFO", "Ray is up"), (3, "ERROR", "no space")],
+        "shipper.log": [(2, "WARNING", "not now")],
+    }
+    for name, lines in logs.items():
+        told = [
+            {"time": f"2026-01-01T12:00:0{second}.000Z", "level": level, "logger": "vaestudy.x", "message": message}
+            for second, level, message in lines
+        ]
+        (study / name).write_text("".join(json.dumps(line) + "\n" for line in told))
+    return study
+
+
+def test_logs_are_shown_in_the_order_in_which_they_were_written(
+    logged: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, _ = ran(capsys, "logs", "made-up")
+    assert [line.split(" ", 2)[2] for line in out.splitlines()] == [
+        "INFO vaestudy.x Ray is up",
+        "WARNING vaestudy.x not now",
+        "ERROR vaestudy.x no space",
+    ]
+
+
+def test_logs_as_json_are_the_objects_as_they_were_written(logged: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out, _ = ran(capsys, "--json", "logs", "made-up", "--lines", "1")
+    (line,) = out.splitlines()
+    assert json.loads(line) == json.loads((logged / "driver.log").read_text().splitlines()[-1])
+
+
+def test_a_study_that_has_logged_nothing_shows_nothing(made_up: Builder, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ran(capsys, "logs", "made-up") == ("", "")

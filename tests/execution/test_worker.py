@@ -5,40 +5,18 @@ from __future__ import annotations
 from collections import defaultdict
 from pathlib import Path
 
+from tests.execution.endless import common_of
 from tests.tasks import digits_task, settings
-from vaestudy.execution.jobs import Common, Job
+from vaestudy.execution.jobs import Job
 from vaestudy.execution.worker import Group
 from vaestudy.records import Report, Run
-from vaestudy.spec import Workload
 
-WORKLOAD = Workload.model_validate(
-    {
-        "data": {"name": "digits", "binarize": "dynamic", "seed": 0, "validation": 300},
-        "model": {"name": "mlp", "hidden": (32,), "latent_dim": 5},
-        "likelihood": "bernoulli",
-        "batch_size": 64,
-    }
-)
 EPOCHS = 4
 
 
 def group_of(folder: Path, runs: int) -> Group:
     """Confirmation runs under as many seeds."""
-    common = Common(
-        study_hash="hash",
-        folder=folder,
-        data_folder=folder,
-        workloads={"w": WORKLOAD},
-        plugins=(),
-        device="cpu",
-        threads=1,
-        verdicts_from=None,
-        checkpoint_seconds=3600,
-        silence=60,
-        retries=0,
-        iwae_samples=2,
-        seed=0,
-    )
+    common = common_of(folder, "cpu")
     chosen = settings(epochs=EPOCHS)
     jobs = [Job(Run(f"u{k}", "w/adam", "w", "adam", "confirm", 0, k + 1, {}), chosen, 1) for k in range(runs)]
     return Group(common, jobs, digits_task())

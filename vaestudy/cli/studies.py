@@ -258,14 +258,20 @@ def logs(
     address: JobServerAddress = None,
     lines: Annotated[int, typer.Option("--lines", min=1, help="So many of the last ones.")] = 100,
 ) -> None:
-    """Shows what a study's driver has logged; of a submitted one, what it has printed."""
+    """Shows what a study's driver and shipper have logged; of a submitted one, what its driver has printed."""
+    from vaestudy.study import logs as study_logs
+
+    output: Output = context.obj
     if address is None:
         found = folder(name, results)
-        text = found.log.read_text(encoding="utf-8", errors="replace") if found.log.exists() else ""
+        shown = study_logs.read(found.log, found.shipper_log)
     else:
-        text = remote.logs(name, address)
-    for line in text.splitlines()[-lines:]:
-        context.obj.result(line)
+        shown = [{"message": line} for line in remote.logs(name, address).splitlines()]
+    for line in shown[-lines:]:
+        if output.json_lines:
+            output.json(line)
+        else:
+            output.result(study_logs.in_words(line))
 
 
 def doctor(

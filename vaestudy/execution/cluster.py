@@ -8,6 +8,7 @@ import secrets
 import shutil
 import socket
 import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,10 @@ WITHIN = "auto"
 """The address that means the cluster which this machine belongs to."""
 
 WORKERS_PER_GPU = 4
+
+GRAINS = 10_000
+"""Ray counts a resource in so many parts of one."""
+
 SCRATCH_BYTES = 20 * 2**20
 """Free space that a local Ray needs at the least, for its logs and sockets' files."""
 
@@ -84,6 +89,8 @@ def connect(resources: Resources, address: str | None) -> Cluster:
     if address is None:  # its workers have our environment anyway; told so again, the ones Ray starts early lie idle
         _own_token()
         options |= {"address": "local", "object_store_memory": OBJECT_STORE_BYTES, "include_dashboard": False}
+        if not torch.cuda.is_available():  # Ray counts the machine's GPUs, also where torch can use none of them
+            options["num_gpus"] = 0
     else:
         options["runtime_env"] = {"env_vars": {**QUIET, "OMP_NUM_THREADS": str(max(1, int(resources.cpus)))}}
     try:
@@ -93,7 +100,7 @@ def connect(resources: Resources, address: str | None) -> Cluster:
         if isinstance(error, OSError) and error.errno is not None and not isinstance(error, ConnectionError):
             raise  # the disk's
         raise ServiceError(_refusal(address, error)) from error
-    return _share(resources, ray.cluster_resources(), address or "local")
+    return share(resources, [node["Resources"] for node in ray.nodes() if node["Alive"]], address or "local")
 
 
 def _ask_for_tokens() -> None:
@@ -115,24 +122,42 @@ def disconnect() -> None:
     ray.shutdown()
 
 
-def _share(resources: Resources, total: dict[str, float], address: str) -> Cluster:
-    cpus, gpus = total.get("CPU", 0.0), total.get("GPU", 0.0)
+def share(resources: Resources, hosts: Sequence[Mapping[str, float]], address: str) -> Cluster:
+    """How many workers fit at once, each on one host and at most one of its GPUs.
+
+    Args:
+        hosts: what each has, by Ray's names.
+
+    Raises:
+        ServiceError: no host has what a worker needs.
+    """
     wanted = resources.gpus
-    if resources.device == "cuda" and gpus == 0:
+    some = any(host.get("GPU", 0.0) >= 1 for host in hosts)
+    if resources.device == "cuda" and not some:
         raise ServiceError(f"resources.device is cuda, but Ray at {address} has no GPU; try resources.device=cpu")
     if resources.device == "cpu":
         wanted = 0.0
-    elif wanted == 0 and gpus > 0:
+    elif wanted == 0 and some:
         wanted = 1 / WORKERS_PER_GPU
-    fit = int(cpus // resources.cpus)
-    if wanted > 0:
-        fit = min(fit, int(gpus // wanted) if wanted >= 1 else int(gpus) * int(1 // wanted))
+    fit = sum(_fit(host, resources.cpus, wanted) for host in hosts)
     if fit < 1:
+        found = sorted({(host.get("CPU", 0.0), host.get("GPU", 0.0)) for host in hosts})
         raise ServiceError(
-            f"a worker needs {resources.cpus:g} CPUs and {wanted:g} GPUs, Ray at {address} has {cpus:g} and {gpus:g}"
+            f"a worker needs {resources.cpus:g} CPUs and {wanted:g} GPUs on one host, Ray at {address} has hosts with "
+            + ", ".join(f"{cpus:g} and {gpus:g}" for cpus, gpus in found)
         )
     workers = min(fit, resources.workers or fit)
     return Cluster(address, workers, resources.cpus, wanted, "cuda" if wanted > 0 else "cpu")
+
+
+def _fit(host: Mapping[str, float], cpus: float, gpus: float) -> int:
+    """The workers that a host has room for; what is left of a GPU goes into no worker with what is left of another."""
+    fit = _times(cpus, host.get("CPU", 0.0))
+    return min(fit, int(host.get("GPU", 0.0)) * _times(gpus, 1.0)) if gpus > 0 else fit
+
+
+def _times(part: float, whole: float) -> int:
+    return round(whole * GRAINS) // max(1, round(part * GRAINS))
 
 
 def check(resources: Resources, address: str | None) -> None:

@@ -6,6 +6,7 @@ pickled is read: its folder may be written by others.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -23,8 +24,8 @@ from vaestudy.errors import (
 
 Kind = Literal["memory", "raised", "died"]
 
-MEMORY_WORDS = ("out of memory", "can't allocate memory", "not enough memory")
-"""What torch says where it raises a plain ``RuntimeError``."""
+MEMORY_WORDS = ("out of memory", "can't allocate memory", "not enough memory", "_ALLOC_FAILED")
+"""What torch says, or cuBLAS and cuDNN through it, where it raises a ``RuntimeError``."""
 
 MONITOR_WORDS = ("low on memory", "memory monitor")
 """What Ray says of a worker that it ended for want of memory."""
@@ -57,15 +58,37 @@ class Loss:
         return next((made(self.message) for made in FOR_THE_USER if made.__name__ == self.error), None)
 
 
-def loss_of(error: Exception) -> Loss:
-    """What a worker raises, as the driver is told."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    reason = (f"{type(error).__name__}: {lines[-1]}" if lines else type(error).__name__)[:500]
+def loss_of(error: Exception, device: str) -> Loss:
+    """What a worker raises, as the driver is told.
+
+    Args:
+        device: which one it trained on, in words.
+    """
     ours = next((known.__name__ for known in FOR_THE_USER if isinstance(error, known)), "")
-    short = isinstance(error, (MemoryError, torch.OutOfMemoryError)) or (
-        isinstance(error, RuntimeError) and any(words in str(error) for words in MEMORY_WORDS)
-    )
-    return Loss("memory" if short else "raised", reason, ours, str(error) if ours else "")
+    short = next(filter(_lacks_memory, _causes(error)), None)
+    if short is not None and not ours:
+        return Loss("memory", f"not enough memory on {device}: {_line(short)}"[:500])
+    return Loss("raised", _line(error)[:500], ours, str(error) if ours else "")
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and those that led to it, which are the cause of what was raised in their stead."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+
+def _lacks_memory(error: BaseException) -> bool:
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in MEMORY_WORDS)
+
+
+def _line(error: BaseException) -> str:
+    """An error in one line: its last one, or the one that speaks of memory, which others may follow."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    telling = [line for line in lines if any(words in line for words in MEMORY_WORDS)] or lines[-1:]
+    return ": ".join([type(error).__name__, *telling[:1]])
 
 
 def death_of(said: str) -> Loss:

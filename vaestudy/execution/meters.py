@@ -3,26 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from ray.util.metrics import Counter, Gauge
 
 
-class Meters:
-    """The meters of one study; each carries its name.
+@dataclass(frozen=True)
+class Metric:
+    """A name, what it means, and its labels."""
 
-    ``vaestudy_runs``: by cell and state. ``vaestudy_updates``: of all runs together, whose rate is updates per second.
-    ``vaestudy_mlflow_lag_seconds``: since MLflow had everything that spools hold.
-    """
+    name: str
+    means: str
+    labels: tuple[str, ...] = ("study",)
+    counts: bool = False
+
+    @property
+    def served_as(self) -> str:
+        """Its name in Prometheus."""
+        return f"ray_{self.name}" + "_total" * self.counts
+
+
+RUNS = Metric("vaestudy_runs", "Search trials and reruns by what became of them", ("study", "cell", "state"))
+UPDATES = Metric("vaestudy_updates", "Updates made by all runs together", counts=True)
+BACKLOG = Metric("vaestudy_spool_backlog_rows", "Rows that are measured and not in MLflow yet")
+LAG = Metric("vaestudy_mlflow_lag_seconds", "Time since MLflow had everything that was measured")
+METRICS = (RUNS, UPDATES, BACKLOG, LAG)
+
+
+class Meters:
+    """The meters of one study; each carries its name."""
 
     def __init__(self, study: str):
         self._tags = {"study": study}
-        self._runs = Gauge(
-            "vaestudy_runs", "Search trials and reruns by what became of them", ("study", "cell", "state")
-        )
-        self._updates = Counter("vaestudy_updates", "Updates made by all runs together", ("study",))
-        self._lag = Gauge(
-            "vaestudy_mlflow_lag_seconds", "Time since MLflow had everything that was measured", ("study",)
-        )
+        self._runs, self._backlog, self._lag = map(_gauge, (RUNS, BACKLOG, LAG))
+        self._updates = Counter(UPDATES.name, UPDATES.means, UPDATES.labels)
 
     def runs(self, cell: str, states: Mapping[str, int]) -> None:
         """How many runs of a cell are in each state."""
@@ -34,6 +48,11 @@ class Meters:
         if more > 0:
             self._updates.inc(more, self._tags)
 
-    def lag(self, seconds: float) -> None:
-        """MLflow had everything so many seconds ago."""
+    def behind(self, rows: int, seconds: float) -> None:
+        """MLflow lacks so many rows, and had everything so many seconds ago."""
+        self._backlog.set(rows, self._tags)
         self._lag.set(seconds, self._tags)
+
+
+def _gauge(metric: Metric) -> Gauge:
+    return Gauge(metric.name, metric.means, metric.labels)

@@ -93,7 +93,8 @@ class Dispatcher:
         self._heard.pop(group, None)
         jobs = list(self._groups.get(group, {}).values())
         loss = self._loss(group, said)
-        log.warning("%d runs lost their worker: %s", len(jobs), loss.reason)
+        uids = [job.run.uid for job in jobs]
+        log.warning("%d runs lost their worker: %s", len(jobs), loss.reason, extra={"runs": uids})
         if loss.for_the_user:
             self.error = self.error or loss.for_the_user
         elif len(jobs) > 1 and loss.kind != "died":
@@ -127,6 +128,10 @@ class Dispatcher:
         for group in found:
             del self._heard[group]
         return found
+
+    def runs(self, group: str) -> list[str]:
+        """The uids of a group's runs."""
+        return list(self._groups.get(group, ()))
 
     def tick(self) -> None:
         self._guarded(self._queue.tick, None)
@@ -224,7 +229,8 @@ class _Failures(tune.Callback):
         silent = self._dispatcher.silent()
         for trial in trials if silent else ():
             if trial.trial_id in silent and trial.temporary_state.ray_actor is not None:
-                log.warning("a worker has said nothing for too long and is ended")
+                uids = self._dispatcher.runs(trial.trial_id)
+                log.warning("a worker has said nothing for too long and is ended", extra={"runs": uids})
                 ray.kill(trial.temporary_state.ray_actor)
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:

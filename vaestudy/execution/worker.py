@@ -15,6 +15,7 @@ from ray import tune
 from vaestudy import checkpoint, data
 from vaestudy.distributions import likelihoods
 from vaestudy.errors import CheckpointError
+from vaestudy.execution.devices import check_device, in_words
 from vaestudy.execution.jobs import Common, Job, News
 from vaestudy.execution.losses import loss_of
 from vaestudy.execution.roster import Roster
@@ -172,6 +173,7 @@ class Worker(tune.Trainable):
     def _begin(self, config: dict[str, Any]) -> None:
         common = Common.load(json.loads(config["common"]))
         self._roster = Roster(common.study_hash, self.trial_id)
+        self._device = common.device
         for plugin in common.plugins:
             import_plugin(plugin)
         torch.set_num_threads(common.threads)
@@ -180,6 +182,7 @@ class Worker(tune.Trainable):
             jobs = [Job.load(job) for job in json.loads(config["jobs"])]
         if not jobs:  # all were given up while no worker had them
             return
+        check_device(common.device)
         workload = jobs[0].run.workload
         if workload not in self._tasks:
             self._tasks[workload] = make_task(common.workloads[workload], common.data_folder, common.device)
@@ -192,7 +195,7 @@ class Worker(tune.Trainable):
                 raise self._failure
             return {"news": json.dumps([asdict(news) for news in self._news()])}
         except Exception as error:
-            self._roster.lose(loss_of(error))
+            self._roster.lose(loss_of(error, in_words(self._device)))
             raise
 
     def _news(self) -> list[News]:

@@ -6,7 +6,7 @@
                 runs/           the records (records.py)
                 report/         tables and figures
                 submitted-<n>/  what went to SLURM, and what its job printed
-                driver.log      what was not for the terminal
+                driver.log      what was not for the terminal (logs.py)
                 shipper.log     the same of the process that writes MLflow, which has shipper.lock
 """
 
@@ -76,6 +76,10 @@ class StudyFolder:
     @property
     def log(self) -> Path:
         return self.path / "driver.log"
+
+    @property
+    def shipper_log(self) -> Path:
+        return self.path / "shipper.log"
 
     @property
     def stop_request(self) -> Path:

@@ -19,14 +19,16 @@ from vaestudy.seeding import mix
 from vaestudy.spec import Study, cells, first_rung, space, study_hash
 from vaestudy.study.disks import check_sqlite_disk
 from vaestudy.study.folder import StudyFolder, parse_duration
+from vaestudy.study.logs import logging_to
 from vaestudy.study.paper import make_export
 from vaestudy.study.queue import StudyQueue
 from vaestudy.study.ship import Notice, ShipperProcess, lag
 from vaestudy.study.status import Status, make, status
-from vaestudy.tracking import check_environment, preflight, tracking_uri
+from vaestudy.tracking import Backlog, check_environment, preflight, tracking_uri
 
 Listener = Callable[[Status], None]
 TICK_SECONDS = 0.5
+METER_SECONDS = 2.0
 STOP_SECONDS = 60.0
 
 log = logging.getLogger(__name__)
@@ -109,7 +111,7 @@ def launch(
         with watch.signals():
             folder.write(study)
             folder.stop_request.unlink(missing_ok=True)
-            stack.enter_context(_logging_to(folder.log))
+            stack.enter_context(logging_to(folder.log, study.name))
             storage = open_storage(study.storage.optuna, folder.path)
             stack.callback(storage.close)
             searches = open_searches(study, storage, retry_failed)
@@ -179,7 +181,7 @@ def _run(
         return
     try:
         cluster = connect(study.resources, address)
-        log.info("Ray is up: %d workers", cluster.workers)
+        log.info("Ray is up: %d workers on %s", cluster.workers, cluster.device)
         if address is not None:
             check_shared(folder.path)
             heartbeat.meters = Meters(study.name)
@@ -187,13 +189,13 @@ def _run(
         common = common_of(study, folder.path, cluster.device, threads)
         with watch.signals():  # Ray has put handlers of its own in their place, which abort
             execute(queue, common, cluster, study.resources.population)
+        heartbeat.beat(queue, force=True)
     except KeyboardInterrupt:
         raise InterruptedStudyError(f"stopped at once; go on with: vaestudy resume {study.name}", 2) from None
     finally:
         queue.close()
         heartbeat.meters = None  # they are Ray's
         disconnect()
-    heartbeat.beat(queue, force=True)
     if watch.signal_number:
         raise InterruptedStudyError(f"stopped; go on with: vaestudy resume {study.name}", watch.signal_number)
 
@@ -210,6 +212,8 @@ class Heartbeat:
         self._updates = 0
         self._began = time.monotonic()
         self._last = 0.0
+        self._measured = 0.0
+        self._backlog = None if study.tracking.mlflow == "none" else Backlog(folder.path)
         self._before: int | None = None
 
     def beat(self, queue: StudyQueue, force: bool = False) -> None:
@@ -223,15 +227,17 @@ class Heartbeat:
         ended, live = list(queue.ended.values()), [job.run for job in queue.live.values()]
         told = make(self._study, "running", ended, live, now - self._began, len(ended) - self._before)
         self._listener(told)
-        if self.meters is not None:
-            self._measure(self.meters, told, queue.updates)
+        if self.meters is not None and (force or now - self._measured >= METER_SECONDS):
+            self._measured = now
+            self._measure(self.meters, told, queue)
 
-    def _measure(self, meters: Meters, told: Status, updates: int) -> None:
+    def _measure(self, meters: Meters, told: Status, queue: StudyQueue) -> None:
         for arm in told.arms:
             meters.runs(arm.cell, arm.states)
-        meters.updates(updates - self._updates)
-        self._updates = updates
-        meters.lag(lag(self._folder))
+        meters.updates(queue.updates - self._updates)
+        self._updates = queue.updates
+        if self._backlog is not None:
+            meters.behind(self._backlog.rows(queue.ended, queue.live), lag(self._folder))
 
 
 def _limit(study: Study, seconds: float | None) -> float | None:
@@ -296,18 +302,3 @@ def _judged(study: Study, final: Status) -> Status:
             f"({study.budget.max_failed_share:g}); see: vaestudy status {study.name}"
         )
     return final
-
-
-@contextmanager
-def _logging_to(path: Path) -> Iterator[None]:
-    """Everything that is logged goes to the study's log file, nothing to the terminal."""
-    handler = logging.FileHandler(path)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
-    root = logging.getLogger()
-    root.addHandler(handler)
-    logging.getLogger("vaestudy").setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        root.removeHandler(handler)
-        handler.close()

@@ -22,6 +22,7 @@ from vaestudy import analysis
 from vaestudy.errors import DataError, VaestudyError
 from vaestudy.spec import Study, study_hash
 from vaestudy.study.folder import StudyFolder, held
+from vaestudy.study.logs import logging_to
 from vaestudy.tracking import Shipper, SupersededError, tracking_uri
 
 PASS_SECONDS = 2.0
@@ -43,7 +44,7 @@ RESTART_SECONDS = 30.0
 
 Notice = Callable[[str], None]
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("vaestudy.study.ship")  # not __main__, as which it runs
 
 
 class ShipperProcess:
@@ -98,14 +99,14 @@ class ShipperProcess:
             how = "is still being written, in the background" if code is None else "has not caught up"
             log.warning("MLflow %s", how)
             self._notice(
-                f"MLflow {how} (see {self._folder.path / 'shipper.log'}); nothing is lost, and what is missing there "
+                f"MLflow {how} (see {self._folder.shipper_log}); nothing is lost, and what is missing there "
                 f"is sent with: vaestudy resume {self._folder.name}"
             )
 
     def _start(self) -> None:
         if self._process is not None:
             log.warning("the shipper has died (exit code %s); another one goes on", self._process.returncode)
-        with (self._folder.path / "shipper.log").open("ab") as output:
+        with self._folder.shipper_log.open("ab") as output:
             self._process = subprocess.Popen(
                 self._command,
                 stdin=subprocess.PIPE,
@@ -168,11 +169,16 @@ def ship_all(folder: StudyFolder, command: str) -> None:
 
 
 def main(path: str, command: str, driver: str) -> int:
-    """The shipper's life: a pass every two seconds, slower while MLflow does not answer; 0 where all is shipped, or
-    left to the shipper of another driver."""
+    """The shipper's life, logged."""
     os.nice(5)
     folder = StudyFolder(Path(path))
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
+    with logging_to(folder.shipper_log, folder.name):
+        return _live(folder, command, driver)
+
+
+def _live(folder: StudyFolder, command: str, driver: str) -> int:
+    """A pass every two seconds, slower while MLflow does not answer; 0 where all is shipped, or left to the shipper of
+    another driver."""
     while not _has_reports(folder) and not _driver_is_done(PASS_SECONDS):
         pass  # making MLflow's database takes seconds that the first trials need to start
     with alone(folder):
@@ -232,7 +238,7 @@ def _passed(shipper: Shipper, last: bool = False) -> bool:
         log.warning("not now: %s", error)
         return False
     for uid, reason in shipper.problems.items():
-        log.warning("run %s is not in MLflow: %s", uid, reason)
+        log.warning("run %s is not in MLflow: %s", uid, reason, extra={"runs": [uid]})
     return True
 
 
@@ -265,4 +271,5 @@ def _no_figures(record: object, folder: Path) -> Mapping[str, bytes]:
 
 
 if __name__ == "__main__":
+    sys.excepthook = lambda *_: None  # the log has what ended it
     sys.exit(main(*sys.argv[1:]))

@@ -2,12 +2,13 @@
 
 MLflow itself says what it has (a run is found by its tag ``uid``, its progress is its metric ``cost/updates``), so a
 killed shipper, a lost reply or a server restored from yesterday need no special case: the next pass asks again.
-``shipped.json`` beside ``runs/`` tells others where each run is; the shipper never reads it.
+``shipped.json`` beside ``runs/`` tells others where each run is and how far; the shipper never reads it.
 """
 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -16,6 +17,7 @@ from pathlib import Path
 from vaestudy.errors import DataError, ServiceError, VaestudyError
 from vaestudy.records import RunRecord, attempt_folder, last_attempt, read_run, run_uids, write_atomically
 from vaestudy.spec import Study
+from vaestudy.tracking.backlog import SHIPPED
 from vaestudy.tracking.pictures import pictures
 from vaestudy.tracking.session import Session, Subject
 from vaestudy.tracking.stored import RefusedError
@@ -23,6 +25,9 @@ from vaestudy.tracking.stored import RefusedError
 RunFigures = Callable[[RunRecord, Path], Mapping[str, Path | bytes]]
 StudyFiles = Callable[[Path], Mapping[str, bytes]]
 Answers = Callable[[Path], Sequence[str]]
+
+PLACES_SECONDS = 5.0
+"""How often a long pass says how far it is."""
 
 
 class SupersededError(VaestudyError):
@@ -114,9 +119,13 @@ class Shipper:
 
     def _ship_runs(self, session: Session) -> int:
         shipped = 0
+        told = time.monotonic()
         for uid in run_uids(self._folder):
             self._give_way()
             shipped += self._ship_run(session, uid)
+            if time.monotonic() - told > PLACES_SECONDS:
+                self._write_places(session)
+                told = time.monotonic()
         session.refresh_views()
         if shipped:
             self._write_places(session)
@@ -171,4 +180,4 @@ class Shipper:
             "study_run": session.study_run.run_id,
             "runs": {uid: asdict(shipped) for uid, shipped in session.runs.items()},
         }
-        write_atomically(self._folder / "shipped.json", json.dumps(places, indent=1))
+        write_atomically(self._folder / SHIPPED, json.dumps(places, indent=1))
