@@ -24,10 +24,14 @@ MOST_BYTES = 3_000_000_000
 
 
 def say(*command: str | Path) -> str:
-    """What a command says; it must succeed."""
-    done = subprocess.run([*map(str, command)], check=False, capture_output=True, text=True, cwd=ROOT)
-    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
-    return done.stdout.strip()
+    """What a command says; it must succeed. It says so into files: buildah's chroot loses what goes into a pipe."""
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        done = subprocess.run([*map(str, command)], check=False, stdout=out, stderr=err, cwd=ROOT)
+        out.seek(0)
+        err.seek(0)
+        said, faults = out.read(), err.read()
+    assert done.returncode == 0, (said + faults)[-3000:]
+    return said.strip()
 
 
 def pip_from_here(folder: Path) -> list[str]:
