@@ -37,6 +37,7 @@ def test_a_study_with_all_that_compose_starts_from_nothing_to_tables(hosts: Host
     assert (services.folder("results") / "quickstart" / "report" / "comparison.csv").stat().st_size
     assert run("doctor quickstart --results /results").startswith("quickstart: sound")
 
+    assert "Registered" not in services.hosts["mlflow"].log("mlflow")  # a job of the server's own
     credentials = {value for key, value in services.environment("study").items() if "CREDENTIAL" in key}
     assert len(credentials) == 2
     rays = [process for name in ("head", "worker", "study") for process in services.hosts[name].processes()]
