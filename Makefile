@@ -37,7 +37,7 @@ test: setup            ## The tests, slow ones left out
 test-slow: setup       ## The slow tests
 	@$(BIN)/python -m pytest -m "slow and not chaos and not cluster and not image and not slurm"
 
-test-cluster: $(VENV)/cluster  ## Studies on several hosts: PostgreSQL and MLflow shared, one killed; submitted from afar
+test-cluster: $(VENV)/cluster  ## Studies on several hosts, one killed, submitted from afar; docs/cluster.md's commands
 	@$(BIN)/python -m pytest -m cluster
 
 secrets:               ## Makes the passwords that docker/compose.yaml and docker/kubernetes need

@@ -14,6 +14,7 @@ authorization_function = mlflow.server.auth:authenticate_request_basic_auth
 auth_cache_ttl_seconds = 60
 END
 export MLFLOW_AUTH_CONFIG_PATH="$settings"
+export MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false MLFLOW_ALLOW_PICKLE_DESERIALIZATION=false
 : "${MLFLOW_BACKEND_STORE_URI:?}" "${MLFLOW_AUTH_ADMIN_PASSWORD:?}" "${MLFLOW_FLASK_SERVER_SECRET_KEY:?}"
 exec mlflow server --app-name basic-auth --host 0.0.0.0 --port 5000 \
     --allowed-hosts "${ALLOWED_HOSTS:?}" --artifacts-destination "${ARTIFACTS:?}"

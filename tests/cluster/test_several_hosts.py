@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from tests.chaos.checkers import check, check_numbers
 from tests.fixtures.hosts import Hosts, hosts
 from tests.fixtures.mlflow_login import mlflow_on
+from tests.fixtures.page import Walk, typing
 from tests.fixtures.postgres import PASSWORD, postgres_on
 from tests.fixtures.ray_cluster import cluster_of, trainers
 from tests.launched import SMALL, calm, finished, runs_of, until
@@ -16,7 +18,6 @@ from tests.launched import SMALL, calm, finished, runs_of, until
 __all__ = ["hosts"]
 
 STUDY = [*SMALL, "train.epochs=100", "resources.population=2"]
-SHARED = ["storage.optuna=trials", "tracking.mlflow=mlflow"]
 RUNS = 34
 
 
@@ -30,7 +31,16 @@ def test_the_default_study_on_two_workers_of_which_one_is_killed_halfway(hosts: 
     login = {"VAESTUDY_CREDENTIAL_TRIALS": database.address(trials), "VAESTUDY_CREDENTIAL_MLFLOW": mlflow.credential}
 
     study = tmp_path / "shared" / "quickstart"
-    driver = cluster.launch("studies/quickstart.yaml", *STUDY, *SHARED, results=study.parent, env=login)
+    here = {
+        "postgresql://trials:...@db.example.org/trials": shlex.quote(login["VAESTUDY_CREDENTIAL_TRIALS"]),
+        "https://admin:...@mlflow.example.org": shlex.quote(login["VAESTUDY_CREDENTIAL_MLFLOW"]),
+        "studies/quickstart.yaml": " ".join(["studies/quickstart.yaml", *STUDY]),
+        "/shared/results": str(study.parent),
+    }
+    walk = Walk("From one laptop to a cluster", here)
+    lines = [walk.take(beginning) for beginning in ("export ", "export ", "vaestudy launch ")]
+    walk.end()
+    driver = typing(cluster.head, "; ".join([*lines[:-1], f"exec {lines[-1]}"]), cluster.credentials)
     until(lambda: bool(trainers(worker) and trainers(dying)), driver)
     environments = [str(process.environ()) for host in (worker, dying) for process in trainers(host)]
     until(lambda: sum(record.end is not None for record in runs_of(study).values()) >= RUNS // 2, driver, seconds=300)

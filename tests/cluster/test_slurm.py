@@ -1,10 +1,8 @@
-"""A study in a real SLURM's queue: submitted from a login host, told to end before its time, gone on with, complete."""
+"""docs/cluster.md's way with SLURM, in a real one's queue: told to end before its time, back, stopped, gone on with."""
 
 from __future__ import annotations
 
-import json
 import re
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +11,7 @@ import pytest
 
 from tests.chaos.checkers import check, check_numbers
 from tests.fixtures.hosts import Hosts, hosts
+from tests.fixtures.page import Walk, typed, typing
 from tests.fixtures.ray_cluster import trainers
 from tests.fixtures.slurm import Slurm
 from tests.launched import SMALL, calm, runs_of
@@ -32,32 +31,47 @@ def slurm(hosts: Hosts, tmp_path_factory: pytest.TempPathFactory) -> Slurm:
 
 
 @pytest.mark.parametrize("shared_nodes", ["no", "yes"])
-def test_a_study_whose_time_in_the_queue_is_up_comes_back_and_ends_with_the_same_numbers(
+def test_a_study_whose_time_in_the_queue_is_up_comes_back_and_one_that_is_stopped_goes_on_to_the_same_numbers(
     slurm: Slurm, tmp_path: Path, shared_nodes: str
 ) -> None:
     results = tmp_path / "shared"
-    study, output = results / "quickstart", results / "quickstart" / "submitted-1" / "output.log"
-
-    def vaestudy(*arguments: str) -> str:
-        command = [sys.executable, "-m", "vaestudy", *arguments, "--results", str(results)]
-        return slurm.run(*command, env={"VAESTUDY_SHARED_NODES": shared_nodes})
+    study = results / "quickstart"
+    output, again = (study / f"submitted-{number}" / "output.log" for number in (1, 2))
+    here = {
+        "studies/quickstart.yaml": " ".join(["studies/quickstart.yaml", *STUDY]),
+        "--hosts 4": f"--hosts {len(slurm.nodes)}",
+        "/shared/results": str(results),
+    }
+    walk = Walk("4. SLURM", here)
+    environment = {**slurm.environment, "VAESTUDY_SHARED_NODES": shared_nodes}
 
     def ended() -> int:
         return sum(record.end is not None for record in runs_of(study).values())
 
-    said = vaestudy("submit", "studies/quickstart.yaml", *STUDY, "--on", "slurm", "--hosts", "2")
-    found = re.search(r"Submitted as SLURM job (\d+)\.", said)
-    assert found, said
+    submit = walk.take("vaestudy submit")
+    found = re.search(r"Submitted as SLURM job (\d+)\.", typed(slurm.login, submit, environment))
+    assert found
     job = found[1]
     until(lambda: all(trainers(node) for node in slurm.nodes), output)
     until(lambda: ended() >= 3, output)
     slurm.run("scancel", "--batch", "--signal=TERM", job)  # as SLURM does where a job's time is nearly up
     until(lambda: "stopped; go on with: vaestudy resume" in output.read_text(), output)
-    assert ended() < RUNS
+    saved = ended()
+    assert saved < RUNS
 
-    until(lambda: not slurm.run("squeue", "--noheader"), output)
-    assert json.loads(vaestudy("--json", "status", "quickstart"))["state"] == "complete"
+    until(lambda: ended() >= saved + 3, output)
     assert "Restarts=1" in slurm.run("scontrol", "show", "job", job)
+    watch = walk.take("vaestudy status")
+    watching = typing(slurm.login, watch, environment)
+    assert "Stopped" in typed(slurm.login, walk.take("vaestudy stop"), environment)
+    assert "quickstart: interrupted" in watching.communicate(timeout=60)[0]
+    until(lambda: not slurm.run("squeue", "--noheader"), output)
+
+    typed(slurm.login, submit, environment)
+    until(lambda: ended() == RUNS and not slurm.run("squeue", "--noheader"), again)
+    assert "quickstart: complete" in typed(slurm.login, watch, environment)
+    assert str(study / "report" / "comparison.csv") in typed(slurm.login, walk.take("vaestudy export")).split()
+    walk.end()
     check(study, results / "mlflow.db")
     check_numbers(study, calm(tmp_path / "calm", *STUDY))
 

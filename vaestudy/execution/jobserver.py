@@ -26,6 +26,9 @@ ANSWER_SECONDS = 120.0
 VAESTUDY = ("python", "-m", "vaestudy")
 """How a job calls us, in the folder that travelled with it."""
 
+ANSWERING = 'said=$({command} 2>&1); code=$?; echo "$said" | sed "s/^/{mark} /"; exit $code'
+"""Marks each line of an answer: Ray writes lines of its own into the same file, before it, between and after."""
+
 
 def job_id(study: str, number: int) -> str:
     """The name of a study's job; the first one is number 1."""
@@ -139,16 +142,17 @@ class JobServer:
 
     def ask(self, arguments: Sequence[str], parcel: Path) -> Answer:
         """Runs a short command of ours in the cluster, to its end."""
-        mark = secrets.token_hex(8)  # Ray's own words come before it
+        mark = secrets.token_hex(8)
         name = f"vaestudy-ask-{mark}"
         with self._translated():
-            self._submit(name, f"echo {mark}; {shlex.join([*VAESTUDY, *arguments])}", parcel, {})
+            self._submit(name, ANSWERING.format(command=shlex.join([*VAESTUDY, *arguments]), mark=mark), parcel, {})
             job = self.wait(name, ANSWER_SECONDS)
-            text = self.output(name).partition(f"{mark}\n")[2]
+            lines = self.output(name).splitlines(keepends=True)
             self._client.delete_job(name)
         if job.code is None:
             raise ServiceError(f"Ray at {self.address}: {job.message.splitlines()[0]}")
-        return Answer(text, job.code)
+        said = [line.removeprefix(f"{mark} ") for line in lines if line.startswith(f"{mark} ")]
+        return Answer("".join(said), job.code)
 
     def _submit(self, name: str, entrypoint: str, parcel: Path, facts: Mapping[str, str]) -> None:
         environment = {"working_dir": str(parcel)}
