@@ -54,7 +54,7 @@ class State:
 
     Attributes:
         writer: this copy's identity.
-        sequence: of the last commit it wrote. seen: writer and sequence of the last commit it fetched.
+        sequence: of the last commit it wrote. seen: writer and sequence of the last commit it wrote or fetched.
         sent: files that the store has as they are here. fetched: objects that are here as they are in the store.
     """
 
@@ -136,11 +136,12 @@ class Mirror:
         """
         files = self._files()
         gone = (self._session or set()) - files.keys()
-        changed = {key: now for key, now in files.items() if self.state.sent.get(key) != now}
-        database = changed.pop(DATABASE, None)
-        if not (changed or gone or database):
+        changed = {key: now for key, now in files.items() if key != DATABASE and self.state.sent.get(key) != now}
+        database = _now(self.folder / DATABASE)  # looked at last: a trial may have begun while spools were looked at
+        asked = database not in (MISSING, self.state.sent.get(DATABASE))
+        if not (changed or gone or asked):
             return False
-        if database:
+        if asked:
             self._send_database(database)
         together(lambda item: self._send(*item), changed.items())
         self.store.remove(sorted(gone))
@@ -201,6 +202,7 @@ class Mirror:
     def _say(self) -> None:
         """Commits: this copy's state first, so that it never believes that it is behind its own words."""
         self.state.sequence += 1
+        self.state.seen = (self.writer, self.state.sequence)
         self._save()
         said = {"writer": self.writer, "host": socket.gethostname(), "sequence": self.state.sequence}
         self.store.write(COMMIT, json.dumps({**said, "time": time.time()}).encode())

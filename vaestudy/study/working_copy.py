@@ -19,10 +19,13 @@ from vaestudy.records import ATTEMPT, check_links, write_atomically
 from vaestudy.store import Store, together
 from vaestudy.study.lease import Lease, elsewhere
 from vaestudy.study.locks import held, holding
-from vaestudy.study.mirror import CHECKPOINT, Mirror
+from vaestudy.study.mirror import CHECKPOINT, STATE, Mirror, State
 
 BEAT_SECONDS = 5.0
 PUSH_SECONDS = 5.0
+TRY_SECONDS = 10.0
+"""For so long a beat or a push is tried; then comes the next."""
+
 PATIENCE = 300.0
 """Seconds that the end of a run waits for its pictures where the store does not answer."""
 
@@ -66,6 +69,12 @@ def refresh(folder: Path, store: str) -> None:
                 (folder / DRIVER).unlink(missing_ok=True)
             else:
                 write_atomically(folder / DRIVER, json.dumps(driver))
+
+
+def written_elsewhere(folder: Path) -> bool:
+    """Whether this is a working copy to which another one's driver has written last."""
+    state = State.load(folder / STATE)
+    return state.seen[0] not in ("", state.writer)
 
 
 def ask_to_stop(folder: Path, store: str) -> None:
@@ -134,7 +143,7 @@ class Sender:
         self._folder = folder
         self._results = store
         self._notice = notice
-        self._store = Store(store).below(folder.name)
+        self._store = Store(store, TRY_SECONDS).below(folder.name)
         self._mirror = Mirror(folder, self._store)
         self._lease = Lease(self._store, self._mirror.writer)
         self._lost: ConflictError | None = None
