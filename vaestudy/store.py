@@ -215,6 +215,10 @@ class Store:
         for key in keys:
             self._found(functools.partial(self._system.delete_file, self._path(key)))
 
+    def remove_folder(self, folder: str) -> None:
+        """Removes a folder with all that is in it, if there is one."""
+        self._found(functools.partial(self._system.delete_dir, self._path(folder)))
+
     @property
     def _bucket(self) -> str:
         return self.address.removeprefix(SCHEME).partition("/")[0]

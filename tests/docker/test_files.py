@@ -162,6 +162,17 @@ def test_rays_pods_are_nobody_special_and_only_the_head_has_credentials(ray_mani
     assert all("envFrom" not in pod["containers"][0] for pod in workers)
 
 
+def test_with_an_object_store_all_pods_have_its_keys_and_none_a_claim(tmp_path: Path) -> None:
+    kuberay.render(tmp_path, load_study(QUICKSTART), "s3://group/studies", "vaestudy:latest", 2)
+    (made,) = documents(tmp_path / "rayjob.yaml")
+    assert made["spec"]["entrypoint"].endswith("--results s3://group/studies")
+    for pod in pods(made):
+        (container,) = pod["containers"]
+        assert {"secretRef": {"name": "vaestudy-store", "optional": False}} in container["envFrom"]
+        assert {mount["name"] for mount in container["volumeMounts"]} == {volume["name"] for volume in pod["volumes"]}
+        assert not any("persistentVolumeClaim" in volume for volume in pod["volumes"])
+
+
 def test_kustomize_finds_every_file_that_it_names(tmp_path: Path) -> None:
     made = {"postgres.env", "mlflow.env", "credentials.env"}  # by make secrets
     (kustomization,) = documents(KUBERNETES / "kustomization.yaml")

@@ -101,16 +101,13 @@ class Relay:
         for name in (STATE, MANIFEST):
             store.send(path / name, f"{key}/{name}")
         kept = {each.name for each in path.parent.iterdir()}
-        old = [each for each in store.entries(self._key(path.parent)) if _step(each) and _step(each) not in kept]
-        store.remove(sorted(old))  # a manifest before its state
+        there = {key.rpartition("/")[0] for key in store.entries(self._key(path.parent)) if "/checkpoint-" in key}
+        for old in there:
+            if old.rpartition("/")[2] not in kept:
+                store.remove_folder(old)
 
     def _key(self, path: Path) -> str:
         return path.relative_to(self._folder).as_posix()
-
-
-def _step(key: str) -> str:
-    """The name of the checkpoint that an object is of; empty where it is of none."""
-    return next((part for part in key.split("/") if part.startswith("checkpoint-")), "")
 
 
 def _newest(key: str) -> tuple[int, str]:

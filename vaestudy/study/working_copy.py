@@ -207,7 +207,8 @@ class Sender:
 
     def _forget(self, uid: str) -> None:
         keys = self._store.entries(f"runs/{uid}")
-        self._store.remove(sorted(key for key in keys if f"/{CHECKPOINT}" in key))  # a manifest before its state
+        for checkpoint in {key.rpartition("/")[0] for key in keys if f"/{CHECKPOINT}" in key}:
+            self._store.remove_folder(checkpoint)
 
     def finish(self) -> None:
         """Sends what is left, and gives the lease back."""
