@@ -63,7 +63,12 @@ class Lease:
         Raises:
             ConflictError: another driver has it, or has had it.
         """
-        found = read(self._store) or {}
+        found = read(self._store)
+        if found is None:
+            raise ConflictError(
+                f"study {_name(self._store)!r}: its lease is gone from {self._store.address}: another driver has had "
+                "it, or the folder was removed; this driver gives way"
+            )
         if found.get("token") != self._token:
             raise ConflictError(
                 f"study {_name(self._store)!r} has gone to another driver: {described(found)}; this one had not been "

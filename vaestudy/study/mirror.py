@@ -120,7 +120,7 @@ class Mirror:
             key: (entry.size, entry.modified) for key, entry in entries.items() if entry.modified < settled
         }
         self.state.seen = (str(commit["writer"]), int(commit["sequence"]))
-        self._save()
+        self.save()
         return dropped
 
     def begin(self) -> None:
@@ -156,6 +156,10 @@ class Mirror:
         if found:
             self.state.sent[key] = _now(self.folder / key)
         return found
+
+    def save(self) -> None:
+        """Writes down what this copy knows, and who it is."""
+        write_atomically(self.folder / STATE, json.dumps(vars(self.state)))
 
     def _is_behind(self, commit: Mapping[str, Any]) -> bool:
         writer, sequence = str(commit["writer"]), int(commit["sequence"])
@@ -203,12 +207,9 @@ class Mirror:
         """Commits: this copy's state first, so that it never believes that it is behind its own words."""
         self.state.sequence += 1
         self.state.seen = (self.writer, self.state.sequence)
-        self._save()
+        self.save()
         said = {"writer": self.writer, "host": socket.gethostname(), "sequence": self.state.sequence}
         self.store.write(COMMIT, json.dumps({**said, "time": time.time()}).encode())
-
-    def _save(self) -> None:
-        write_atomically(self.folder / STATE, json.dumps(vars(self.state)))
 
     def _files(self) -> dict[str, Here]:
         """Every file here that belongs into the store."""

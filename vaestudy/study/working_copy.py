@@ -160,6 +160,7 @@ class Sender:
 
     def begin(self) -> None:
         """Takes the lease, fetches what the store is right about, and begins to send."""
+        self._mirror.save()  # its identity, by which the next driver here knows the lease of one that was killed
         self._lease.take()
         (self._folder / DRIVER).unlink(missing_ok=True)
         with holding(self._folder / ".refresh"):
