@@ -42,7 +42,7 @@ CLOCKS = ("final/train_seconds",)
 
 
 def vaestudy(
-    *arguments: str, results: Path, module: str = "vaestudy", env: Mapping[str, str] | None = None
+    *arguments: str, results: Path | str, module: str = "vaestudy", env: Mapping[str, str] | None = None
 ) -> subprocess.Popen[str]:
     """A command in a session of its own; its output is to be read with ``finished``."""
     command = [sys.executable, "-m", *module.split(), *arguments, "--results", str(results)]

@@ -20,11 +20,12 @@ FILE = "outputs.npz"
 MAX_BYTES = 1 << 28
 
 
-def save_outputs(folder: Path, images: Mapping[str, Images]) -> None:
-    """Writes the images ``[n, height, width]`` in [0, 1] of each kind."""
+def save_outputs(folder: Path, images: Mapping[str, Images]) -> Path:
+    """Writes the images ``[n, height, width]`` in [0, 1] of each kind; the file's path."""
     folder.mkdir(parents=True, exist_ok=True)
     originals, reconstructions, samples = (images[kind] for kind in KINDS)
     np.savez_compressed(folder / FILE, originals=originals, reconstructions=reconstructions, samples=samples)
+    return folder / FILE
 
 
 def read_outputs(folder: Path) -> dict[str, Images]:

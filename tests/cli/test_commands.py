@@ -300,7 +300,7 @@ def test_help_does_not_wait_for_torch_or_ray() -> None:
 def test_an_internal_error_is_one_line_and_a_crash_file(
     there: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("vaestudy.study.folder.known", lambda results: 1 / 0)
+    monkeypatch.setattr("vaestudy.study.folder.known", lambda *results: 1 / 0)
     _, err = ran(capsys, "list", code=70)
     crash = Path(err.strip().split("the traceback is in ")[1])
     assert "ZeroDivisionError" in crash.read_text()

@@ -350,6 +350,17 @@ def test_a_rayjob_has_its_results_where_it_was_told_and_shares_them(built: dict[
     assert [group["replicas"] for group in cluster_of(built["rendered"])["workerGroupSpecs"]] == [3]
 
 
+def test_with_an_object_store_all_pods_have_its_keys_and_none_a_claim(tmp_path: Path) -> None:
+    kuberay.render(tmp_path, load_study(QUICKSTART), "s3://group/studies", IMAGE, 2)
+    (job,) = yaml.safe_load_all((tmp_path / "rayjob.yaml").read_text())
+    assert job["spec"]["entrypoint"].endswith("--results s3://group/studies")
+    for _, pod in pods([job]):
+        (container,) = pod["containers"]
+        assert {"secretRef": {"name": "vaestudy-store", "optional": False}} in container["envFrom"]
+        assert {mount["name"] for mount in container["volumeMounts"]} == {volume["name"] for volume in pod["volumes"]}
+        assert not any("persistentVolumeClaim" in volume for volume in pod["volumes"])
+
+
 def test_what_travels_with_a_rayjob_lies_where_its_environment_looks(built: dict[str, list[Document]]) -> None:
     (job,) = of_kind(built["rendered"], "RayJob")
     (parcel,) = of_kind(built["rendered"], "ConfigMap")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vaestudy.errors import UsageError, nearest
+from vaestudy.store import ResultsFolder, results_at
 
 if TYPE_CHECKING:
     from vaestudy.records import Stage
@@ -23,7 +25,29 @@ Overrides = Annotated[
     list[str] | None,
     typer.Argument(metavar="[KEY=VALUE]...", help="Overrides, e.g. search.trials=5.", show_default=False),
 ]
-Results = Annotated[Path | None, typer.Option("--results", help="The folder of all studies.", show_default="./results")]
+
+
+def parsed_results(text: str) -> ResultsFolder:
+    """What ``--results`` means."""
+    try:
+        found = results_at(text)
+    except UsageError as error:
+        raise typer.BadParameter(str(error)) from None
+    if not found.store and found.path.exists() and not os.access(found.path, os.R_OK):
+        raise typer.BadParameter(f"path {text!r} is not readable")
+    return found
+
+
+Results = Annotated[
+    ResultsFolder | None,
+    typer.Option(
+        "--results",
+        parser=parsed_results,
+        metavar="FOLDER",
+        help="The folder of all studies, or s3://BUCKET/FOLDER.",
+        show_default="./results",
+    ),
+]
 Address = Annotated[
     str | None, typer.Option("--address", help="A Ray cluster, host:port or auto.", show_default="this machine")
 ]
@@ -40,7 +64,7 @@ Stages = Annotated[
     typer.Option("--stage", help="Run only search, target, confirm or sources; may be repeated.", show_default="all"),
 ]
 
-DEFAULT_RESULTS = Path("results")
+DEFAULT_RESULTS = ResultsFolder(Path("results"))
 
 
 def is_file(study: str) -> bool:
@@ -48,7 +72,7 @@ def is_file(study: str) -> bool:
     return study.endswith((".yaml", ".yml")) or "/" in study or Path(study).exists()
 
 
-def load(study: str, overrides: Sequence[str] | None, results: Path | None) -> Study:
+def load(study: str, overrides: Sequence[str] | None, results: ResultsFolder | None) -> Study:
     """The study that a STUDY argument means, after overrides."""
     from vaestudy.spec import load_study  # torch comes with it: a second that --help need not wait
 
@@ -57,14 +81,24 @@ def load(study: str, overrides: Sequence[str] | None, results: Path | None) -> S
     return load_study(folder(study, results).resolved, overrides or ())
 
 
-def folder(name: str, results: Path | None) -> StudyFolder:
+def folder(name: str, results: ResultsFolder | None) -> StudyFolder:
     """The folder of a study by name; of a study file, the folder of the name in it."""
     from vaestudy.study.folder import find
 
+    place = results or DEFAULT_RESULTS
     if is_file(name):
         study = load(name, None, results)
-        return find(study.name, results or Path(study.storage.results))
-    return find(name, results or DEFAULT_RESULTS)
+        name, place = study.name, results or results_at(study.storage.results)
+    return find(name, place.path, place.store)
+
+
+def study_place(name: str, results: ResultsFolder | None) -> Path:
+    """Where the folder of a study of this name lies, or would lie, up to date."""
+    from vaestudy.study.working_copy import refresh
+
+    place = results or DEFAULT_RESULTS
+    refresh(place.path / name, place.store)
+    return place.path / name
 
 
 def stages(names: Sequence[str] | None) -> tuple[Stage, ...]:

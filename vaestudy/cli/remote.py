@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeGuard
 
 import typer
 
-from vaestudy.cli.arguments import Overrides, StudyArgument, Until, load
+from vaestudy.cli.arguments import Overrides, StudyArgument, Until, load, parsed_results
 from vaestudy.cli.output import Output
 from vaestudy.errors import ConflictError, DiskError, UsageError
+from vaestudy.store import ResultsFolder
 
 if TYPE_CHECKING:
     from vaestudy.execution import ClusterJob, JobServer
@@ -31,8 +32,14 @@ def submit(
         str, typer.Option("--address", help="With ray: its job server.", envvar="RAY_API_SERVER_ADDRESS")
     ] = "http://127.0.0.1:8265",
     results: Annotated[
-        Path | None,
-        typer.Option("--results", help="A folder that all hosts of the cluster share.", show_default="the study's"),
+        ResultsFolder | None,
+        typer.Option(
+            "--results",
+            parser=parsed_results,
+            metavar="FOLDER",
+            help="A folder that all hosts of the cluster share, or s3://BUCKET/FOLDER.",
+            show_default="the study's",
+        ),
     ] = None,
     until: Until = None,
     wait: Annotated[bool, typer.Option("--wait", help="With ray: stay until it ends, with its exit code.")] = False,
@@ -93,6 +100,11 @@ def _to_slurm(output: Output, study: Study, results: str, hosts: int, render: Pa
             script = slurm.render(folder, study, results, hosts)
         output.result(f"Wrote {script.parent}; all nodes must have it there. Submit it with: sbatch {script}")
         return
+    if "://" in results:
+        raise UsageError(
+            "--on slurm: what travels needs a folder that all nodes share, and an object store is none; write it into "
+            "one with --render DIR, and submit it from there"
+        )
     slurm.check()
     place = StudyFolder(Path(results) / study.name)
     place.agree(study)

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vaestudy.cli.arguments import DEFAULT_RESULTS, NameArgument, Results, folder
+from vaestudy.cli.arguments import DEFAULT_RESULTS, NameArgument, Results, folder, study_place
 from vaestudy.cli.output import Output
 from vaestudy.errors import UsageError, nearest
+from vaestudy.store import ResultsFolder
 
 if TYPE_CHECKING:
     from vaestudy.analysis import Across, Findings
@@ -131,13 +132,13 @@ def export(
 
 
 def _export_tables(
-    name: str | None, results: Path | None, formats: str | None, tables: bool, out: Path | None
+    name: str | None, results: ResultsFolder | None, formats: str | None, tables: bool, out: Path | None
 ) -> list[Path]:
     from vaestudy.analysis import FORMATS, export_tables
 
     if name is None:
         raise UsageError("--from needs --paper FOLDER: where to write the bundle")
-    place = (results or DEFAULT_RESULTS) / name
+    place = study_place(name, results)
     # Tables need neither torch nor optuna, which take seconds to import; nor does finding the study by its facts.
     path = place if (place / "study.json").is_file() else folder(name, results).path
     wanted = [part.strip() for part in formats.split(",")] if formats else FORMATS
@@ -149,7 +150,7 @@ def _export_tables(
     return make_export(path, wanted, out or path / "report")
 
 
-def _export_paper(name: str | None, results: Path | None, source: Path | None, paper: Path) -> list[Path]:
+def _export_paper(name: str | None, results: ResultsFolder | None, source: Path | None, paper: Path) -> list[Path]:
     from vaestudy.study.paper import make_bundle
 
     return make_bundle(source or folder(str(name), results).path, paper)
@@ -171,7 +172,7 @@ def compare(
     show_across(context.obj, across({study: open_records(place) for study, place in places.items()}))
 
 
-def _records_folder(study: str, results: Path | None) -> Path:
+def _records_folder(study: str, results: ResultsFolder | None) -> Path:
     """Where a study's records lie: the folder that is named, or that of the known study of this name."""
     place = Path(study)
     return place if (place / "study.json").is_file() else folder(study, results).path
@@ -265,7 +266,7 @@ def ui(
         _serve_mlflow(context.obj, name, results, port or 5000)
 
 
-def _serve_optuna(output: Output, name: str | None, results: Path | None, port: int) -> None:
+def _serve_optuna(output: Output, name: str | None, results: ResultsFolder | None, port: int) -> None:
     from vaestudy.search import open_storage, serve_dashboard
 
     if name is None:
@@ -282,14 +283,20 @@ def _serve_optuna(output: Output, name: str | None, results: Path | None, port: 
         storage.close()
 
 
-def _serve_mlflow(output: Output, name: str | None, results: Path | None, port: int) -> None:
-    from vaestudy.tracking.address import study_url, tracking_uri, ui_command, without_login
+def _serve_mlflow(output: Output, name: str | None, results: ResultsFolder | None, port: int) -> None:
+    from vaestudy.tracking.address import SQLITE, store_file, study_url, tracking_uri, ui_command, without_login
 
     found = folder(name, results) if name else None
-    place = found.path.parent if found else results or DEFAULT_RESULTS
+    listed = results or DEFAULT_RESULTS
+    place = found.path.parent if found else listed.path
     uri = tracking_uri(found.study().tracking.mlflow if found else "sqlite", place)
     if uri is None:
         raise UsageError(f"study {name!r} has tracking.mlflow: none; there is nothing to show")
+    if (found.store if found else listed.store) and uri.startswith(SQLITE) and not store_file(uri).exists():
+        raise UsageError(
+            f"MLflow's SQLite is not here ({store_file(uri)}): it stays on the host of the study's driver; run this "
+            "there, or let tracking.mlflow name a server"
+        )
     command = ui_command(uri, place, port)
     base = f"http://127.0.0.1:{port}" if command else without_login(uri)
     experiment = _experiment(found.path) if found else None

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -22,17 +21,17 @@ from vaestudy.cli.arguments import (
     Stages,
     StudyArgument,
     Until,
-    command_line,
     folder,
     load,
     stages,
+    study_place,
 )
 from vaestudy.cli.output import Output, seconds
-from vaestudy.errors import ConflictError, DataError, UsageError, VaestudyError
+from vaestudy.cli.run import run, where
+from vaestudy.errors import ConflictError, DataError, VaestudyError
+from vaestudy.store import ResultsFolder, results_at
 
 if TYPE_CHECKING:
-    from vaestudy.records import Stage
-    from vaestudy.spec import Study
     from vaestudy.study.doctor import Visit
     from vaestudy.study.status import Status
 
@@ -141,7 +140,7 @@ def plan(
     rung = "no pruning" if made.first_rung is None else f"pruning from epoch {made.first_rung}"
     target = f", {made.target_runs} of them for the target" if made.target_runs else ""
     output.result(f"{made.runs} runs at most{target}, {made.epochs} epochs each, {rung}")
-    output.result(f"results in {results or made.results.parent}")
+    output.result(f"results in {results or results_at(loaded.storage.results)}")
     if probe:
         total = sum(epochs[line.cell] * made.epochs * (line.trials + line.confirmations) for line in made.lines)
         output.result(f"about {seconds(total)} of training on one worker")
@@ -160,15 +159,15 @@ def launch(
     """Runs a study, or goes on with it."""
     wanted = stages(stage)
     loaded = load(study, overrides, results)
-    place = results or Path(loaded.storage.results)
-    begun = (place / loaded.name / "study.yaml").exists()
+    place = results or results_at(loaded.storage.results)
+    begun = (study_place(loaded.name, place) / "study.yaml").exists()
     if begun and resume == "never":
         raise ConflictError(
             f"study {loaded.name!r} exists already in {place}; name this one otherwise (name={loaded.name}-2)"
         )
     if not begun and resume == "must":
         raise ConflictError(f"study {loaded.name!r} has not begun in {place}; launch it without --resume must")
-    _run(context.obj, loaded, place, address, until, wanted)
+    run(context.obj, loaded, place, address, until, wanted)
 
 
 def resume(
@@ -203,7 +202,8 @@ def resume(
     loaded = found.study()
     grown = {"search.trials": loaded.search.trials + add_trials, "confirm.seeds": loaded.confirm.seeds + add_seeds}
     loaded = load(str(found.resolved), [f"{key}={value}" for key, value in grown.items()], results)
-    _run(context.obj, loaded, found.path.parent, address, until, wanted, retry_failed)
+    place = ResultsFolder(found.path.parent, found.store)
+    run(context.obj, loaded, place, address, until, wanted, retry_failed)
 
 
 def _resumed(retry_failed: bool, add_trials: int, add_seeds: int, stage: Sequence[str] | None) -> list[str]:
@@ -232,10 +232,8 @@ def status(
     address: JobServerAddress = None,
 ) -> None:
     """Says how far a study is."""
-    from vaestudy.study.status import status as look_here
-
     output: Output = context.obj
-    look = remote.looker(name, address) if address else partial(look_here, folder(name, results))
+    look = remote.looker(name, address) if address else _looker(name, results)
     with live.Watcher(output) as watcher:
         while watch and (now := look()).state == "running":
             watcher.show(now)
@@ -249,6 +247,19 @@ def status(
         + (f", {seconds(now.seconds_left)} left" if now.state == "running" else "")
     )
     live.render(now, output.out)
+
+
+def _looker(name: str, results: ResultsFolder | None) -> Callable[[], Status]:
+    from vaestudy.study.status import status as look_here
+    from vaestudy.study.working_copy import refresh
+
+    found = folder(name, results)
+
+    def look() -> Status:
+        refresh(found.path, found.store)
+        return look_here(found)
+
+    return look
 
 
 def logs(
@@ -285,9 +296,10 @@ def doctor(
     from vaestudy.study.folder import StudyFolder
 
     output: Output = context.obj
-    place = StudyFolder((results or DEFAULT_RESULTS) / name)
+    place = study_place(name, results)
     # A study whose study.yaml is gone is none to other commands.
-    found = place if (place.path / "study.json").is_file() else folder(name, results)
+    known = (place / "study.json").is_file()
+    found = StudyFolder(place, (results or DEFAULT_RESULTS).store) if known else folder(name, results)
     visit = doctors.repair(found) if repair else doctors.examine(found)
     _show_findings(output, visit)
     lost = [finding for finding in visit.damage if finding.resumable]
@@ -300,7 +312,8 @@ def doctor(
         )
     if output.json_lines:
         return
-    again = f"; what is lost runs again with: vaestudy resume {found.name}{_where(found.path.parent)}" if lost else ""
+    at = where(ResultsFolder(found.path.parent, found.store))
+    again = f"; what is lost runs again with: vaestudy resume {found.name}{at}" if lost else ""
     output.result(f"{found.name}: sound" + (again and " but for lost runs") + again)
 
 
@@ -321,7 +334,8 @@ def list_studies(context: typer.Context, results: Results = None) -> None:
 
     output: Output = context.obj
     found = []
-    for place in known(results or DEFAULT_RESULTS):
+    listed = results or DEFAULT_RESULTS
+    for place in known(listed.path, listed.store):
         try:
             found.append(look(place))
         except VaestudyError as error:  # the others are to be seen all the same
@@ -335,61 +349,4 @@ def list_studies(context: typer.Context, results: Results = None) -> None:
             [[one.name, one.state, f"{one.finished_runs}/{one.planned_runs}", seconds(one.elapsed)] for one in found],
         )
     else:
-        output.note(f"no studies in {results or DEFAULT_RESULTS}; begin with: vaestudy init")
-
-
-def _run(
-    output: Output,
-    study: Study,
-    results: Path,
-    address: str | None,
-    until: str | None,
-    wanted: Sequence[Stage],
-    retry_failed: bool = False,
-) -> None:
-    from vaestudy.study.folder import StudyFolder, parse_duration
-
-    StudyFolder(results / study.name).check_free()
-    from vaestudy.cli.results import show_report
-    from vaestudy.study.launch import launch as run_study
-
-    try:
-        limit = None if until is None else parse_duration(until)
-    except UsageError as error:
-        raise UsageError(f"--until: {error}") from None
-    _header(output, study, results)
-    with live.Watcher(output) as watcher:
-        final = run_study(
-            study,
-            results,
-            command=command_line(),
-            address=address,
-            seconds=limit,
-            listener=watcher.show,
-            notice=output.note,
-            retry_failed=retry_failed,
-            stages=wanted,
-        )
-    _footer(output, study, results, final)
-    show_report(output, results / study.name)
-
-
-def _header(output: Output, study: Study, results: Path) -> None:
-    output.note(f"{study.name}: {' '.join(study.description.split())}")
-    output.note(
-        f"Results in {results / study.name}; look at them in MLflow with: vaestudy ui {study.name}{_where(results)}"
-    )
-
-
-def _footer(output: Output, study: Study, results: Path, final: Status) -> None:
-    if final.state == "complete":
-        output.note(f"Complete: {final.finished_runs} runs. Tables and figures in {results / study.name / 'report'}\n")
-    else:
-        output.note(
-            f"{final.finished_runs} of {final.planned_runs} runs so far; go on with: "
-            f"vaestudy resume {study.name}{_where(results)}\n"
-        )
-
-
-def _where(results: Path) -> str:
-    return "" if results.resolve() == DEFAULT_RESULTS.resolve() else f" --results {results}"
+        output.note(f"no studies in {listed}; begin with: vaestudy init")

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from vaestudy.execution.relay import worker_folder
 from vaestudy.records import End, Report, Run
 from vaestudy.spec import Settings, Workload
 
@@ -33,13 +34,14 @@ class Common:
     """What every job of a study shares.
 
     Attributes:
-        folder: the study's folder, seen by driver and workers alike.
+        folder: the study's folder, seen by driver and workers alike; with a store, each worker's own.
         threads: CPU threads of one worker, set explicitly: two workers with default threads crawl.
         verdicts_from: the first epoch after which each report awaits the pruner's verdict; None without a pruner.
         checkpoint_seconds: the least time between a run's checkpoints.
         silence: the seconds after which a worker that says nothing is taken for hung.
         retries: how often a run may lose its worker without having got further since the last time.
         seed: the study's; with it each run's own seed is mixed, and evaluation noise is drawn from it alone.
+        store: the address of the object store that holds all studies; empty where hosts share the folder.
     """
 
     study_hash: str
@@ -55,6 +57,7 @@ class Common:
     retries: int
     iwae_samples: int
     seed: int
+    store: str = ""
 
     def dump(self) -> dict[str, Any]:
         workloads = {name: workload.model_dump() for name, workload in self.workloads.items()}
@@ -70,7 +73,10 @@ class Common:
         workloads = {
             name: Workload.model_validate_json(json.dumps(workload)) for name, workload in data["workloads"].items()
         }
-        paths = {"folder": Path(data["folder"]), "data_folder": Path(data["data_folder"])}
+        folder = Path(data["folder"])
+        if data["store"]:
+            folder = worker_folder(data["store"], folder.name)
+        paths = {"folder": folder, "data_folder": Path(data["data_folder"])}
         return cls(**{**data, **paths, "workloads": workloads, "plugins": tuple(data["plugins"])})
 
 

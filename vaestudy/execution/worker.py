@@ -18,6 +18,7 @@ from vaestudy.errors import CheckpointError
 from vaestudy.execution.devices import check_device, in_words
 from vaestudy.execution.jobs import Common, Job, News
 from vaestudy.execution.losses import loss_of
+from vaestudy.execution.relay import Relay
 from vaestudy.execution.roster import Roster
 from vaestudy.models import models
 from vaestudy.outputs import save_outputs
@@ -41,6 +42,7 @@ class Group:
 
     def __init__(self, common: Common, jobs: list[Job], task: Task):
         self._common = common
+        self._relay = Relay(common.folder, common.store)
         self._trainer = Trainer(task, jobs[0].settings.optimizer, common.seed)
         self._jobs: dict[str, Job] = {}
         self._unsent: dict[str, bool] = {}
@@ -55,7 +57,7 @@ class Group:
         for uid in self._trainer.uids:
             if uid not in wanted:
                 self._trainer.evict(uid)
-                del self._jobs[uid]
+                self._relay.leave(self._attempt(self._jobs.pop(uid)))
         for uid, job in wanted.items():
             if uid not in self._jobs:
                 self._admit(job)
@@ -80,28 +82,26 @@ class Group:
     def save(self) -> None:
         """Checkpoints every run that is still in training, or whose end nobody has been told yet; the driver removes
         a run's checkpoints once its end is recorded."""
-        for uid in self._trainer.uids:
-            self._save(uid)
+        self._relay.send_checkpoints([self._save(uid) for uid in self._trainer.uids])
         self._saved_at = time.monotonic()
 
-    def _save(self, uid: str) -> None:
+    def _save(self, uid: str) -> Path:
         state = self._trainer.state_dict(uid)
-        checkpoint.save(self._attempt(self._jobs[uid]), state["row"]["steps"], state, self._identity(uid))
+        return checkpoint.save(self._attempt(self._jobs[uid]), state["row"]["steps"], state, self._identity(uid))
 
     def _admit(self, job: Job) -> None:
         uid = job.run.uid
-        saved = checkpoint.load_latest(self._attempt(job).parent, self._identity(uid))
+        self._relay.fetch_checkpoints(self._run(job))
+        saved = checkpoint.load_latest(self._run(job), self._identity(uid))
         own, rest = (mix(self._common.seed, seed) for seed in (job.run.seed, STILL_SEED))
         try:
             self._trainer.admit(uid, Seeds.varying(job.run.varied, own, rest), job.settings, saved)
         except CheckpointError as error:
-            raise CheckpointError(
-                f"checkpoint of {self._attempt(job).parent}: {error}; remove it to begin anew"
-            ) from None
+            raise CheckpointError(f"checkpoint of {self._run(job)}: {error}; remove it to begin anew") from None
         self._jobs[uid] = job
         self._unsent[uid] = saved is not None
         if saved:  # now it is this attempt's own, whatever an earlier one that was cut off may still write
-            self._save(uid)
+            self._relay.send_checkpoints([self._save(uid)])
 
     def _wants_answer(self, progress: Progress) -> bool:
         if progress.outcome is not None:
@@ -120,6 +120,7 @@ class Group:
         extra = self._confirmed(job) if outcome == "done" and self._confirms(uid) else {}
         end = self._trainer.end(uid, outcome, extra)
         self._trainer.evict(uid)
+        self._relay.leave(self._attempt(job))
         return News(uid, job.attempt, items[-1].step, reports, end)
 
     def _confirms(self, uid: str) -> bool:
@@ -132,11 +133,14 @@ class Group:
         made = self._trainer.pictures(job.run.uid)
         shape = data.data_sets.find(part.name).component.shape
         arrays = {name: image.numpy().reshape(-1, *shape) for name, image in vars(made).items()}
-        save_outputs(self._attempt(job), arrays)
+        self._relay.send_pictures(save_outputs(self._attempt(job), arrays))
         return self._trainer.test(job.run.uid, x.to(self._common.device), self._common.iwae_samples)
 
     def _attempt(self, job: Job) -> Path:
         return attempt_folder(self._common.folder, job.run.uid, job.attempt)
+
+    def _run(self, job: Job) -> Path:
+        return self._attempt(job).parent
 
     def _identity(self, uid: str) -> dict[str, str]:
         return {"uid": uid, "study": self._common.study_hash}

@@ -13,7 +13,7 @@ from typing import Any
 
 from vaestudy.data import DataSet, data_sets
 from vaestudy.distributions import likelihoods
-from vaestudy.errors import nearest
+from vaestudy.errors import UsageError, nearest
 from vaestudy.models import models
 from vaestudy.optimizers import optimizers
 from vaestudy.registry import Entry, Registry
@@ -24,6 +24,7 @@ from vaestudy.spec.legal import name_problem
 from vaestudy.spec.messages import Keys, Violation
 from vaestudy.spec.models import INDEPENDENT, Component, Study, Workload
 from vaestudy.spec.settings import canonical
+from vaestudy.store import checked
 
 Law = Callable[[Study], Iterator[Violation]]
 
@@ -235,9 +236,12 @@ def _credential(path: Keys, value: str, expected: str) -> Iterator[Violation]:
 
 
 def results_folder(study: Study) -> Iterator[Violation]:
-    """Results lie in a folder of a file system."""
+    """Results lie in a folder of a file system or of an object store."""
     if "://" in study.storage.results:
-        yield Violation(("storage", "results"), "expected a folder, got an address")
+        try:
+            checked(study.storage.results)
+        except UsageError as error:
+            yield Violation(("storage", "results"), str(error))
 
 
 def no_secrets_nor_novels(study: Study) -> Iterator[Violation]:

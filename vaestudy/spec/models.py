@@ -249,7 +249,9 @@ class Budget(Frozen):
 class Storage(Frozen):
     """Where results and trials are kept."""
 
-    results: str = Field(default="./results", min_length=1, description="the folder that holds the study's folder")
+    results: str = Field(
+        default="./results", min_length=1, description="the folder that holds the study's folder, or s3://BUCKET/FOLDER"
+    )
     optuna: str = Field(
         default="sqlite", description="sqlite, or the NAME of a credential that holds a PostgreSQL address"
     )

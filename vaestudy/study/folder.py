@@ -30,7 +30,11 @@ from vaestudy.errors import ConflictError, DiskError, UsageError, nearest
 from vaestudy.records import write_atomically
 from vaestudy.spec import Study, canonical, differences, dump_study, load_study, space, study_hash
 from vaestudy.spec.models import DURATION
+from vaestudy.store import Store
 from vaestudy.study.environment import environment
+from vaestudy.study.lease import described
+from vaestudy.study.locks import held
+from vaestudy.study.working_copy import DRIVER, refresh
 
 _GLANCES = tenacity.Retrying(
     retry=tenacity.retry_if_exception_type(BlockingIOError),
@@ -43,23 +47,16 @@ LOCAL_MLFLOW = "http://127.0.0.1:5000"
 """Where ``vaestudy ui`` serves."""
 
 
-def held(lock: Path) -> bool:
-    """Whether a living process holds the lock that this file is."""
-    if not lock.exists():
-        return False
-    with lock.open() as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
-
-
 @dataclass(frozen=True)
 class StudyFolder:
-    """Paths in a study's folder."""
+    """Paths in a study's folder.
+
+    Attributes:
+        store: the address of the object store whose working copy the folder of all studies is; empty where it is none.
+    """
 
     path: Path
+    store: str = ""
 
     @property
     def name(self) -> str:
@@ -176,36 +173,42 @@ class StudyFolder:
     @property
     def driver(self) -> str:
         """Which driver took the lock last, where and when, in words."""
+        file = self.path / ("lock" if held(self.path / "lock") else DRIVER)
         try:
-            facts = json.loads((self.path / "lock").read_text())
-            since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(facts["since"]))
-            return f"host {facts['host']}, pid {facts['pid']}, since {since}"
-        except (OSError, ValueError, KeyError):
-            return "by a driver that is just starting"
+            return described(json.loads(file.read_text()))
+        except (OSError, ValueError):
+            return described({})
 
     @property
     def running(self) -> bool:
-        """Whether a driver holds the lock."""
-        return held(self.path / "lock")
+        """Whether a driver holds the lock, or one elsewhere the lease, as far as this copy has heard."""
+        return held(self.path / "lock") or (self.path / DRIVER).exists()
 
 
-def find(name: str, results: Path) -> StudyFolder:
+def find(name: str, results: Path, store: str = "") -> StudyFolder:
     """The folder of a study by name.
+
+    Args:
+        results: the folder of all studies. store: the address of the one that it is a working copy of, if it is.
 
     Raises:
         ConflictError: there is none (exit 5); the message lists those there are.
     """
-    folder = StudyFolder(results / name)
+    folder = StudyFolder(results / name, store)
+    if "/" not in name:
+        refresh(folder.path, store)
     if "/" in name or not folder.resolved.exists():
-        names = [study.name for study in known(results)]
+        names = [study.name for study in known(results)] or (Store(store).folders() if store else [])
         there = nearest(name, names) if names else "there are none yet"
-        raise ConflictError(f"no study {name!r} under {results}; {there}")
+        raise ConflictError(f"no study {name!r} under {store or results}; {there}")
     return folder
 
 
-def known(results: Path) -> list[StudyFolder]:
+def known(results: Path, store: str = "") -> list[StudyFolder]:
     """The studies under a results folder, by name."""
-    return [StudyFolder(path.parent) for path in sorted(results.glob("*/study.yaml"))]
+    for name in Store(store).folders() if store else ():
+        refresh(results / name, store)
+    return [StudyFolder(path.parent, store) for path in sorted(results.glob("*/study.yaml"))]
 
 
 def parse_duration(text: str) -> float:

@@ -30,6 +30,9 @@ CLAIM = "vaestudy-results"
 SECRET = "vaestudy-credentials"  # noqa: S105  # its name
 """Of it, where there is one, the driver's environment has VAESTUDY_CREDENTIAL_..."""
 
+STORE_SECRET = "vaestudy-store"  # noqa: S105  # its name
+"""Of it all pods have AWS_ACCESS_KEY_ID and what else an object store needs, where results are in one."""
+
 NAME = "[a-z0-9]([-a-z0-9]{0,45}[a-z0-9])?"
 """Of a RayJob."""
 
@@ -39,7 +42,7 @@ MOST_BYTES = 1_000_000
 
 HEADER = """\
 # Runs study {name} in a Ray cluster of its own, or goes on with it. Made by: vaestudy submit --on kuberay
-# Needs KubeRay 1.6 or newer, and in namespace {namespace} the claim {claim}, as docker/kubernetes has them.
+# Needs KubeRay 1.6 or newer, and in namespace {namespace} the {needs}.
 """
 
 
@@ -47,7 +50,7 @@ def render(folder: Path, study: Study, results: str, image: str, hosts: int) -> 
     """Fills an empty folder for ``kubectl create -k``.
 
     Args:
-        results: where pods have the folder of all studies.
+        results: where pods have the folder of all studies, or the address of one in an object store.
         image: of every container; docker/Dockerfile makes it.
         hosts: pods that train.
 
@@ -73,7 +76,9 @@ def render(folder: Path, study: Study, results: str, image: str, hosts: int) -> 
             f"plugins: what travels has {size:,} bytes, and a ConfigMap takes {MOST_BYTES:,}; install the plug-ins in "
             "the image"
         )
-    header = HEADER.format(name=study.name, namespace=NAMESPACE, claim=CLAIM)
+    keys = f"secret {STORE_SECRET} with AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_ENDPOINT_URL"
+    needs = keys if "://" in results else f"claim {CLAIM}, as docker/kubernetes has it"
+    header = HEADER.format(name=study.name, namespace=NAMESPACE, needs=needs)
     _write(folder / "rayjob.yaml", _job(name, study, results, image, hosts), header)
     _write(folder / "kustomization.yaml", _kustomization(name))
     return name
@@ -149,13 +154,16 @@ def _job(name: str, study: Study, results: str, image: str, hosts: int) -> dict[
 
 
 def _pod(name: str, image: str, results: str, container: str, limits: dict[str, Any]) -> dict[str, Any]:
+    stored = "://" in results
     volumes = {
-        "results": (results, {"persistentVolumeClaim": {"claimName": CLAIM}}),
+        **({} if stored else {"results": (results, {"persistentVolumeClaim": {"claimName": CLAIM}})}),
         "study": (WHERE, {"configMap": {"name": name}}),
         "shm": ("/dev/shm", {"emptyDir": {"medium": "Memory", "sizeLimit": "1Gi"}}),  # noqa: S108  # Ray's store
         "scratch": ("/tmp", {"emptyDir": {"sizeLimit": "10Gi"}}),  # noqa: S108
     }
     credentials = [{"secretRef": {"name": SECRET, "optional": True}}] if container == "ray-head" else []
+    if stored:
+        credentials.append({"secretRef": {"name": STORE_SECRET, "optional": False}})
     return {
         "automountServiceAccountToken": False,
         "securityContext": {

@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
@@ -24,6 +25,7 @@ from vaestudy.study.paper import make_export
 from vaestudy.study.queue import StudyQueue
 from vaestudy.study.ship import Notice, ShipperProcess, lag
 from vaestudy.study.status import Status, make, status
+from vaestudy.study.working_copy import WorkingCopy, ask_to_stop, refresh
 from vaestudy.tracking import Backlog, check_environment, preflight, tracking_uri
 
 Listener = Callable[[Status], None]
@@ -75,6 +77,7 @@ def launch(
     results: Path,
     *,
     command: str,
+    store: str = "",
     address: str | None = None,
     seconds: float | None = None,
     listener: Listener = lambda status: None,
@@ -88,6 +91,7 @@ def launch(
         study: the resolved study.
         results: the folder of all studies; this one gets the folder of its name.
         command: the command line, as MLflow shows it.
+        store: the address of the object store that ``results`` is a working copy of, if it is.
         address: of a Ray cluster; None starts one on this machine.
         seconds: stop, resumable, after so long.
         listener: told the status a few times a second.
@@ -98,15 +102,17 @@ def launch(
     Raises:
         VaestudyError: by class, what the exit code says; whatever ran is left resumable.
     """
-    folder = StudyFolder(results.resolve() / study.name)
+    folder = StudyFolder(results.resolve() / study.name, store)
+    refresh(folder.path, store)
     check_links(folder.path)
     folder.agree(study)
     if "search" not in stages and not folder.resolved.exists():
-        raise ConflictError(f"study {study.name!r} has not begun in {results}; run --stage search first")
+        raise ConflictError(f"study {study.name!r} has not begun in {store or results}; run --stage search first")
     _preflight(study, folder, address, notice)
     with ExitStack() as stack:
         folder.make()
         stack.enter_context(folder.lock())
+        copy = stack.enter_context(WorkingCopy.driving(folder.path, store, notice))
         watch = Watch(folder, _limit(study, seconds))
         with watch.signals():
             folder.write(study)
@@ -121,7 +127,7 @@ def launch(
                 shipper.tend()
                 listener(now)
 
-            _run(study, folder, searches, address, watch, tell, stages)
+            _run(study, folder, copy, searches, address, watch, tell, stages)
         make_export(folder.path, study.report.formats, folder.report)
         shipper.finish()
     return _judged(study, status(folder))
@@ -156,17 +162,19 @@ def stop(folder: StudyFolder) -> None:
     """
     if not folder.running:
         raise ConflictError(f"study {folder.name!r} is not running")
-    folder.stop_request.touch()
+    ask_to_stop(folder.path, folder.store)
     deadline = time.monotonic() + STOP_SECONDS
     while folder.running:
         if time.monotonic() > deadline:
             raise ConflictError(f"study {folder.name!r} has not stopped after {STOP_SECONDS:.0f} s; see {folder.log}")
         time.sleep(0.2)
+        refresh(folder.path, folder.store)
 
 
 def _run(
     study: Study,
     folder: StudyFolder,
+    copy: WorkingCopy,
     searches: dict[str, CellSearch],
     address: str | None,
     watch: Watch,
@@ -174,19 +182,18 @@ def _run(
     stages: Collection[Stage],
 ) -> None:
     heartbeat = Heartbeat(study, folder, watch, listener)
-    queue = StudyQueue(
-        study, study_hash(study), folder.path, searches, lambda: watch.stopping, lambda: heartbeat.beat(queue), stages
-    )
+    identity, stopping = study_hash(study), lambda: watch.stopping
+    queue = StudyQueue(study, identity, folder.path, searches, stopping, lambda: heartbeat.beat(queue), stages, copy)
     if status(folder).seconds_left == 0:
         return
     try:
         cluster = connect(study.resources, address)
         log.info("Ray is up: %d workers on %s", cluster.workers, cluster.device)
         if address is not None:
-            check_shared(folder.path)
+            check_shared(folder.path, folder.store)
             heartbeat.meters = Meters(study.name)
         threads = max(1, int(study.resources.cpus))
-        common = common_of(study, folder.path, cluster.device, threads)
+        common = replace(common_of(study, folder.path, cluster.device, threads), store=folder.store)
         with watch.signals():  # Ray has put handlers of its own in their place, which abort
             execute(queue, common, cluster, study.resources.population)
         heartbeat.beat(queue, force=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -48,7 +47,6 @@ class Plan:
     target_runs: int
     epochs: int
     first_rung: int | None
-    results: Path
 
     @property
     def runs(self) -> int:
@@ -66,8 +64,7 @@ def plan(study: Study) -> Plan:
         reruns = len(budgets(study)) * study.confirm.seeds + len(VARIED) * study.confirm.sources
         lines.append(Line(cell.key, trials, dimensions, reruns, updates))
     rung = None if study.search.pruner.name == "none" else first_rung(study)
-    results = Path(study.storage.results) / study.name
-    return Plan(study.name, tuple(lines), _target_runs(study), study.train.epochs, rung, results)
+    return Plan(study.name, tuple(lines), _target_runs(study), study.train.epochs, rung)
 
 
 def _target_runs(study: Study) -> int:

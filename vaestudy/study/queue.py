@@ -19,6 +19,7 @@ from vaestudy.records import STAGES, End, Report, Run, Spool, Stage, last_attemp
 from vaestudy.search import CellSearch
 from vaestudy.spec import Cell, Study, reference_methods
 from vaestudy.study.stages import Stages
+from vaestudy.study.working_copy import PLAIN, WorkingCopy
 
 
 @dataclass
@@ -49,10 +50,12 @@ class StudyQueue:
         stop_requested: Callable[[], bool],
         on_tick: Callable[[], None],
         wanted: Collection[Stage] = STAGES,
+        copy: WorkingCopy = PLAIN,
     ):
         """
         Args:
             wanted: the stages to run; the others are left as they are.
+            copy: what to do where the folder is the working copy of one in an object store.
 
         Raises:
             ConflictError: a stage other than the search is wanted alone, and a search has not finished.
@@ -63,12 +66,13 @@ class StudyQueue:
         self._stop_requested = stop_requested
         self._on_tick = on_tick
         self._wanted = frozenset(wanted)
+        self._copy = copy
         self._spools: dict[str, Spool] = {}
         self.ended: dict[str, tuple[Run, End]] = {
             record.run.uid: (record.run, record.end) for record in read_runs(folder) if record.end
         }
         for uid in self.ended:
-            checkpoint.discard(folder / "runs" / uid)
+            self._discard(uid)
         self.live: dict[str, Job] = {}
         self.updates = 0  # made in this launch, as far as reported
         self._reached: dict[str, int] = {}
@@ -208,14 +212,20 @@ class StudyQueue:
     def end(self, job: Job, end: End) -> None:
         """Spools the end, dated by the driver's clock, then tells the search."""
         end = replace(end, time=time.time())
+        if job.run.stage == "confirm" and end.outcome == "done":
+            self._copy.bring_pictures(job.run.uid, job.attempt)
         if not self._spools[job.run.uid].end(end):
             return
-        checkpoint.discard(self._folder / "runs" / job.run.uid)
+        self._discard(job.run.uid)
         del self._spools[job.run.uid], self.live[job.run.uid]
         self._reached.pop(job.run.uid, None)
         self.ended[job.run.uid] = (job.run, end)
         if job.run.stage == "search":
             self._tell(self._unit_of(job.run).search, job.run.trial, end)
+
+    def _discard(self, uid: str) -> None:
+        checkpoint.discard(self._folder / "runs" / uid)
+        self._copy.discard(uid)
 
     def retry(self, job: Job) -> Job:
         """The job's next attempt, with a spool of its own."""

@@ -21,7 +21,8 @@ from pathlib import Path
 from vaestudy import analysis
 from vaestudy.errors import DataError, VaestudyError
 from vaestudy.spec import Study, study_hash
-from vaestudy.study.folder import StudyFolder, held
+from vaestudy.study.folder import StudyFolder
+from vaestudy.study.locks import held
 from vaestudy.study.logs import logging_to
 from vaestudy.tracking import Shipper, SupersededError, tracking_uri
 

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from vaestudy.errors import ConflictError, UsageError, VaestudyError
 from vaestudy.execution import ClusterJob, JobServer
 from vaestudy.spec import Study, study_hash
+from vaestudy.store import checked
 from vaestudy.study.parcel import STUDY_FILE, pack
 from vaestudy.study.status import Status
 
@@ -31,11 +32,13 @@ class RemoteError(VaestudyError):
 
 
 def shared(results: str) -> str:
-    """A folder on storage that every host of the cluster has at this path.
+    """A folder on storage that every host of the cluster has at this path, or in an object store.
 
     Raises:
         UsageError: it is no absolute path, so hosts would not agree on it.
     """
+    if "://" in results:
+        return checked(results)
     if not PurePosixPath(results).is_absolute():
         raise UsageError(
             f"--results: expected an absolute path that every host of the cluster shares, got {results!r}; e.g. "

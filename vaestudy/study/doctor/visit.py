@@ -20,6 +20,7 @@ from vaestudy.study.doctor.window import examine_window
 from vaestudy.study.folder import StudyFolder
 from vaestudy.study.ship import alone, shipping
 from vaestudy.study.status import make
+from vaestudy.study.working_copy import WorkingCopy
 
 PASSES = 5
 """A repair may bring to light what the damage hid, as stale tables behind a damaged spool."""
@@ -53,7 +54,8 @@ def repair(folder: StudyFolder) -> Visit:
     """
     check_links(folder.path)
     repaired: list[Finding] = []
-    with folder.lock(), alone(folder):  # a shipper that is still at work gives way to whoever has the lock
+    with folder.lock(), WorkingCopy.driving(folder.path, folder.store), alone(folder):
+        # A shipper that is still at work gives way to whoever has the lock.
         found = list(_findings(folder))
         for _ in range(PASSES):
             due = [finding for finding in found if finding.repair and finding not in repaired]

@@ -15,6 +15,7 @@ from vaestudy.spec import Study, study_hash
 from vaestudy.study.doctor.finding import BY_REPAIR, Finding, Repair
 from vaestudy.study.folder import StudyFolder
 from vaestudy.study.ship import ship_all
+from vaestudy.study.working_copy import written_elsewhere
 from vaestudy.tracking import rows, tracking_uri
 from vaestudy.tracking.address import SQLITE, connect, store_file, without_login
 from vaestudy.tracking.stored import Row, StoredRun
@@ -57,6 +58,8 @@ def examine_window(
         uri = tracking_uri(study.tracking.mlflow, folder.path.parent)
         if uri is None:
             return []
+        if uri.startswith(SQLITE) and written_elsewhere(folder.path):
+            return [Finding("note", "MLflow", "its SQLite is on the host of the study's driver; ask the doctor there")]
         return list(_examine(study, folder, records, folders, behind, uri))
     except VaestudyError as error:
         return [Finding("warning", "MLflow", "cannot be asked, the rest was checked", str(error))]

@@ -1,0 +1,60 @@
+"""The default study on hosts that share no folder, only an object store; one host is killed halfway."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.checkers import check, check_numbers
+from tests.fixtures.hosts import Hosts, hosts
+from tests.fixtures.object_store import ObjectStore
+from tests.fixtures.ray_cluster import RayCluster, trainers
+from tests.launched import OFTEN, SMALL, calm, finished, runs_of, until
+
+__all__ = ["hosts"]
+
+STUDY = [*SMALL, "train.epochs=100", "resources.population=2", *OFTEN]
+RUNS = 34
+PORT = 9000
+
+
+@pytest.mark.cluster
+@pytest.mark.timeout(1200)
+def test_a_killed_hosts_runs_go_on_elsewhere_from_what_it_had_sent(hosts: Hosts, tmp_path: Path) -> None:
+    pytest.importorskip("moto", reason="moto is not installed")
+    head = hosts.add("head")
+    store = ObjectStore(tmp_path, head.address, PORT, lambda command, env: head.serve("moto", *command, env=env))
+    store.wait(lambda method, to: head.run("curl", "--silent", "--fail", "--request", method, to)[0] == 0)
+    cluster = RayCluster(head, tmp_path, env=store.environment)
+    worker, dying = hosts.add("worker1"), hosts.add("worker2")
+    cluster.join(worker, dying, env=store.environment)
+
+    driver = cluster.launch("studies/quickstart.yaml", *STUDY, results=store.address)
+    copies = head.disk / "home" / ".cache" / "vaestudy" / "results"
+    until(lambda: bool(trainers(worker) and trainers(dying)), driver)
+    until(lambda: bool(list(copies.glob("*/quickstart/runs/*/run.json"))), driver)
+    (study,) = copies.glob("*/quickstart")
+    until(lambda: sum(record.end is not None for record in runs_of(study).values()) >= RUNS // 2, driver, seconds=600)
+    until(lambda: f"{dying.address} - - " in head.log("moto") and bool(trainers(dying)), driver)
+    hosts.kill(dying)
+    finished(driver, seconds=900)
+
+    assert len(runs_of(study)) == RUNS
+    assert check(study, study.parent / "mlflow.db") > 1000
+    assert any(record.attempt > 1 for record in runs_of(study).values())
+    fetched = [line for line in head.log("moto").splitlines() if '"GET ' in line and "/state.pt" in line]
+    assert any(line.startswith(worker.address) for line in fetched), "a checkpoint came from the store"
+    assert list(study.rglob("checkpoint-*")) == []
+    check_numbers(study, calm(tmp_path / "calm", *STUDY))
+    confirmed = [record for record in runs_of(study).values() if record.end and "final/test_nll" in record.end.metrics]
+    assert confirmed
+    assert all(list((study / "runs" / record.run.uid).rglob("outputs.npz")) for record in confirmed)
+    out, _ = finished(cluster.vaestudy("doctor", "quickstart", results=store.address))
+    assert out.startswith("quickstart: sound")
+
+    stranger = hosts.add("stranger")
+    cluster.join(stranger)
+    again = ["resume", "quickstart", "--add-seeds", "1", "--address", cluster.address]
+    _, said = finished(cluster.vaestudy(*again, results=store.address), code=4, seconds=300)
+    assert "host stranger of the cluster has no part in the object store" in said
