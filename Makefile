@@ -54,7 +54,7 @@ test-slurm: $(VENV)/cluster  ## A study in a real SLURM's queue, on hosts of the
 test-image: setup      ## Builds the image without an engine (buildah) and checks a study in it as its user
 	@$(BIN)/python -m pytest -m image
 
-chaos: setup           ## Faults on real processes: every bar of docs/reliability.md, or one: make chaos BAR=r5
+chaos: $(VENV)/cluster         ## Faults on real processes: every bar of docs/reliability.md, or one: make chaos BAR=r5
 	@rm -f .chaos/bars.csv
 ifdef BAR
 	@$(BIN)/python -m pytest tests/chaos -k "$(BAR)_"

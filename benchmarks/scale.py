@@ -34,7 +34,7 @@ from vaestudy.records import End, Report
 from vaestudy.search import open_storage
 from vaestudy.spec import Study, load_study, study_hash
 from vaestudy.study.folder import StudyFolder
-from vaestudy.study.launch import TICK_SECONDS, Heartbeat, Watch, common_of, open_searches
+from vaestudy.study.launch import MOST_SHARE, TICK_SECONDS, Heartbeat, Watch, common_of, open_searches
 from vaestudy.study.queue import StudyQueue
 
 STUDY = {
@@ -158,7 +158,7 @@ class Simulation:
             event = heapq.heappop(self._events)
             if event.worker < 0:
                 self._serve("tick", event.at, self._dispatcher.tick)
-                self._add(max(event.at, self._free) + TICK_SECONDS, -1)
+                self._add(max(event.at, self._free) + max(TICK_SECONDS, self.costs["tick"][-1] / MOST_SHARE), -1)
             else:
                 self._tell(event)
         return self._free, self._spent, self._idle

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -93,8 +94,10 @@ def test_a_postgresql_server_that_restarts_in_mid_study_is_waited_for(
     search = cell(storage, sampler="tpe", pruner="asha")
     run(search, trials=3)
     postgres.stop()
-    postgres.start(wait=False)
+    later = threading.Timer(1.0, postgres.start)
+    later.start()
     run(search)
+    later.join()
     assert search.told() == undisturbed
     storage.close()
     assert "trying again" in caplog.text
