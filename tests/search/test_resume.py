@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 from tests.fixtures.postgres import Postgres
 from tests.search.conftest import NewFolder
 from tests.search.killed import POINTS, work
-from tests.search.toy import cell, run
+from tests.search.toy import cell, run, train
 from vaestudy.search import RetryingStorage, Told, open_storage
 
 
@@ -93,9 +93,12 @@ def test_a_postgresql_server_that_restarts_in_mid_study_is_waited_for(
     storage = open_storage(credential_name, tmp_path)
     search = cell(storage, sampler="tpe", pruner="asha")
     run(search, trials=3)
+    ask = search.ask()
+    assert ask is not None
     postgres.stop()
     later = threading.Timer(1.0, postgres.start)
     later.start()
+    train(search, ask)
     run(search)
     later.join()
     assert search.told() == undisturbed

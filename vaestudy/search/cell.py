@@ -108,7 +108,6 @@ class CellSearch:
         epochs: int,
         identity: str,
     ):
-        self._retrying = storage
         self._storage = cast(BaseStorage, storage)
         self._name = name
         self._spaces = spaces
@@ -233,14 +232,14 @@ class CellSearch:
 
     def _ask_new(self, number: int) -> Ask:
         self._study.sampler = trial_sampler(self._search.sampler.name, self._spaces, self._seed, self._name, number)
-        before = self._retrying.tries
         trial = self._study.ask()
         method, drawn = draw(trial, self._spaces)
         trial.set_user_attr(READY, {"number": number, "method": method, "drawn": drawn})
         self._asked.add(number)
         self._keep(number, self._row(trial.number))
-        if self._retrying.tries > before:
+        if trial.number > self._newest + 1:  # a try whose reply was lost made a row too
             self._fail_orphans()
+        self._newest = trial.number
         return Ask(number, method, drawn, again=False)
 
     def _prunes(self, row: FrozenTrial) -> bool:
@@ -253,7 +252,9 @@ class CellSearch:
         """Reads the latest database row of each number."""
         self._rows: dict[int, FrozenTrial] = {}
         self._open: set[int] = set()
-        for row in self._study.get_trials(deepcopy=False):
+        rows = self._study.get_trials(deepcopy=False)
+        self._newest: int = max((row.number for row in rows), default=-1)
+        for row in rows:
             if READY in row.user_attrs:
                 self._keep(row.user_attrs[READY]["number"], row)
 

@@ -54,16 +54,12 @@ class RetryingStorage:
         backend: the database.
         label: what to call it in messages; no password.
         deadline_seconds: after which the error is given to the caller.
-
-    Attributes:
-        tries: how often a call was tried again.
     """
 
     def __init__(self, backend: RDBStorage, label: str, deadline_seconds: float = DEADLINE_SECONDS):
         self._backend = backend
         self._storage = get_storage(backend)  # adds Optuna's cache of finished trials
         self._label = label
-        self.tries = 0
         self._policy = tenacity.Retrying(
             retry=tenacity.retry_if_exception(_is_transient),
             wait=tenacity.wait_exponential(multiplier=0.5, max=10),
@@ -108,7 +104,6 @@ class RetryingStorage:
             raise explained from error
 
     def _log_retry(self, state: tenacity.RetryCallState) -> None:
-        self.tries += 1
         wait = state.next_action.sleep if state.next_action else 0.0
         _log.warning("%s does not answer (attempt %d); trying again in %.1f s", self._label, state.attempt_number, wait)
 
