@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from tests.chaos.checkers import check, check_numbers
-from tests.fixtures.hosts import Hosts, hosts
+from tests.fixtures.hosts import Host, Hosts, hosts
 from tests.fixtures.object_store import ObjectStore
 from tests.fixtures.ray_cluster import RayCluster, trainers
 from tests.launched import OFTEN, SMALL, calm, finished, runs_of, until
@@ -22,10 +23,7 @@ PORT = 9000
 @pytest.mark.cluster
 @pytest.mark.timeout(1200)
 def test_a_killed_hosts_runs_go_on_elsewhere_from_what_it_had_sent(hosts: Hosts, tmp_path: Path) -> None:
-    pytest.importorskip("moto", reason="moto is not installed")
-    head = hosts.add("head")
-    store = ObjectStore(tmp_path, head.address, PORT, lambda command, env: head.serve("moto", *command, env=env))
-    store.wait(lambda method, to: head.run("curl", "--silent", "--fail", "--request", method, to)[0] == 0)
+    head, store = _head(hosts, tmp_path)
     cluster = RayCluster(head, tmp_path, env=store.environment)
     worker, dying = hosts.add("worker1"), hosts.add("worker2")
     cluster.join(worker, dying, env=store.environment)
@@ -36,14 +34,20 @@ def test_a_killed_hosts_runs_go_on_elsewhere_from_what_it_had_sent(hosts: Hosts,
     until(lambda: bool(list(copies.glob("*/quickstart/runs/*/run.json"))), driver)
     (study,) = copies.glob("*/quickstart")
     until(lambda: sum(record.end is not None for record in runs_of(study).values()) >= RUNS // 2, driver, seconds=600)
-    until(lambda: f"{dying.address} - - " in head.log("moto") and bool(trainers(dying)), driver)
+
+    def half_done() -> bool:
+        """Whether the host has sent a checkpoint of a run that has not ended."""
+        sent = re.findall(rf"^{dying.address} .*PUT \S+/runs/(\w+)/\S+/manifest.json", head.log("moto"), re.M)
+        return bool(sent) and runs_of(study)[sent[-1]].end is None
+
+    until(half_done, driver)
     hosts.kill(dying)
     finished(driver, seconds=900)
 
     assert len(runs_of(study)) == RUNS
     assert check(study, study.parent / "mlflow.db") > 1000
     assert any(record.attempt > 1 for record in runs_of(study).values())
-    fetched = [line for line in head.log("moto").splitlines() if '"GET ' in line and "/state.pt" in line]
+    fetched = [line for line in head.log("moto").splitlines() if "GET /" in line and "/state.pt" in line]
     assert any(line.startswith(worker.address) for line in fetched), "a checkpoint came from the store"
     assert list(study.rglob("checkpoint-*")) == []
     check_numbers(study, calm(tmp_path / "calm", *STUDY))
@@ -53,8 +57,24 @@ def test_a_killed_hosts_runs_go_on_elsewhere_from_what_it_had_sent(hosts: Hosts,
     out, _ = finished(cluster.vaestudy("doctor", "quickstart", results=store.address))
     assert out.startswith("quickstart: sound")
 
+
+@pytest.mark.cluster
+@pytest.mark.timeout(600)
+def test_a_host_without_the_stores_keys_is_named_before_anything_is_trained(hosts: Hosts, tmp_path: Path) -> None:
+    head, store = _head(hosts, tmp_path)
+    cluster = RayCluster(head, tmp_path, env=store.environment)
     stranger = hosts.add("stranger")
     cluster.join(stranger)
-    again = ["resume", "quickstart", "--add-seeds", "1", "--address", cluster.address]
-    _, said = finished(cluster.vaestudy(*again, results=store.address), code=4, seconds=300)
+    _, said = finished(cluster.launch("studies/quickstart.yaml", *STUDY, results=store.address), code=4, seconds=300)
     assert "host stranger of the cluster has no part in the object store" in said
+    assert "AWS_ENDPOINT_URL is not set there" in said
+    assert "/runs/" not in head.log("moto")
+
+
+def _head(hosts: Hosts, folder: Path) -> tuple[Host, ObjectStore]:
+    """A host with an object store that the others reach."""
+    pytest.importorskip("moto", reason="moto is not installed")
+    head = hosts.add("head")
+    store = ObjectStore(folder, head.address, PORT, lambda command, env: head.serve("moto", *command, env=env))
+    store.wait(lambda method, to: head.run("curl", "--silent", "--fail", "--request", method, to)[0] == 0)
+    return head, store

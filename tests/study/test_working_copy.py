@@ -152,6 +152,21 @@ def test_the_store_is_right_where_another_driver_has_written_since(tmp_path: Pat
     assert not (one / "runs/a/attempt-2").exists(), "a folder would count as an attempt"
 
 
+def test_a_folder_that_was_copied_into_the_store_is_a_study_like_any_other(tmp_path: Path, store: Store) -> None:
+    store.write(SPOOL, b"1\n")
+    one = host(tmp_path, "one")
+    driven(one, store)
+    assert files(one) == {SPOOL: "1\n"}
+
+
+def test_a_place_that_was_emptied_is_filled_again_by_who_wrote_last(tmp_path: Path, store: Store) -> None:
+    one = host(tmp_path, "one", **{SPOOL: "1\n"})
+    driven(one, store)
+    store.remove([SPOOL, COMMIT])
+    driven(one, store)
+    assert store.read(SPOOL) == b"1\n"
+
+
 def test_a_driver_that_died_before_it_had_sent_all_is_still_the_last_writer(tmp_path: Path, store: Store) -> None:
     one, two = host(tmp_path, "one", **{SPOOL: "1\n"}), host(tmp_path, "two")
     driven(one, store)

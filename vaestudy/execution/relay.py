@@ -52,11 +52,12 @@ class Relay:
         if self._store is None:
             return
         store = replace(self._store, patience=0)
+        runs = {path.parent.parent for path in saved}
+        self._unsent |= runs
         try:
             together(lambda path: self._send_checkpoint(store, path), saved)
-            self._unsent.clear()
+            self._unsent -= runs
         except ServiceError as error:
-            self._unsent |= {path.parent.parent for path in saved}
             log.warning("checkpoints are kept here alone: %s", error)
 
     def fetch_checkpoints(self, run: Path) -> None:

@@ -11,7 +11,7 @@ from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from vaestudy.errors import ServiceError, UsageError, VaestudyError
-from vaestudy.store import Store
+from vaestudy.store import Store, endpoint
 
 SECONDS = 60.0
 
@@ -58,7 +58,7 @@ def _check_store(store: Store, hosts: dict[str, str], mark: str) -> None:
     try:
         for node, host in hosts.items():
             answer = f"{mark}-{node}"
-            reason = _ask(_sent, node, host, store.address, mark, answer)
+            reason = _ask(_sent, node, host, store.address, mark, answer, endpoint())
             if not reason and store.read(answer) != said:
                 reason = f"what it writes to {store.address} does not arrive here: is its AWS_ENDPOINT_URL another one?"
             if reason:
@@ -94,8 +94,10 @@ def _copied(mark: str, answer: str) -> str:
     return ""
 
 
-def _sent(address: str, mark: str, answer: str) -> str:
-    """The same, in an object store."""
+def _sent(address: str, mark: str, answer: str, server: str) -> str:
+    """The same, in an object store; where the driver names a server, this host has to, or it would ask Amazon's."""
+    if server and not endpoint():
+        return "AWS_ENDPOINT_URL is not set there"
     store = Store(address)
     try:
         content = store.read(mark)

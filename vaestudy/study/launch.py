@@ -115,6 +115,7 @@ def launch(
         folder.make()
         stack.enter_context(folder.lock())
         copy = stack.enter_context(WorkingCopy.driving(folder.path, store, notice))
+        folder.agree(study)  # with whatever another host has made of it meanwhile
         watch = Watch(folder, _limit(study, seconds))
         with watch.signals():
             folder.write(study)

@@ -39,6 +39,9 @@ OF_THIS_MACHINE = {STATE, "lock", "shipper.lock", "stop", "driver.json", *JOURNA
 OF_THE_STORE = {COMMIT, "lease.json", "stop"}
 CHECKPOINT = "checkpoint-"
 
+NOBODY = {"writer": "", "sequence": 0}
+"""The last commit of a folder that was copied into the store by other means."""
+
 CLOCK_SECONDS = 2.0
 """An object may be written twice within a second, and look the same: so young a one is fetched again next time."""
 
@@ -106,22 +109,14 @@ class Mirror:
         commit = self.commit()
         if commit is None:
             self.state.sent, self.state.fetched = {}, {}
-            return []
-        if not self._is_behind(commit):
+            if self.state.sequence:  # somebody has emptied the place: all that is here is sent again
+                return []
+        elif not self._is_behind(commit):
             kept = self.state.sent.keys() | self.state.fetched.keys()
             self._fetch([key for key in kept if not (self.folder / key).exists()])
             return []
         entries = {key: entry for key, entry in self.store.entries().items() if _mirrored(key)}
-        dropped = self._drop(entries)
-        due = [key for key, entry in entries.items() if self._differs(key, entry)]
-        self._fetch(due)
-        settled = max((entry.modified for entry in entries.values()), default=0.0) - CLOCK_SECONDS
-        self.state.fetched = {
-            key: (entry.size, entry.modified) for key, entry in entries.items() if entry.modified < settled
-        }
-        self.state.seen = (str(commit["writer"]), int(commit["sequence"]))
-        self.save()
-        return dropped
+        return self._take(entries, commit or NOBODY) if commit or entries else []
 
     def begin(self) -> None:
         """From now on this copy writes: every other one is behind."""
@@ -166,6 +161,19 @@ class Mirror:
         if writer == self.state.writer:
             return sequence > self.state.sequence  # this copy was put back from an older one
         return (writer, sequence) != self.state.seen
+
+    def _take(self, entries: Mapping[str, Entry], commit: Mapping[str, Any]) -> list[str]:
+        """Makes this copy what the store is; the records that were here alone and are gone."""
+        dropped = self._drop(entries)
+        due = [key for key, entry in entries.items() if self._differs(key, entry)]
+        self._fetch(due)
+        settled = max((entry.modified for entry in entries.values()), default=0.0) - CLOCK_SECONDS
+        self.state.fetched = {
+            key: (entry.size, entry.modified) for key, entry in entries.items() if entry.modified < settled
+        }
+        self.state.seen = (str(commit["writer"]), int(commit["sequence"]))
+        self.save()
+        return dropped
 
     def _differs(self, key: str, entry: Entry) -> bool:
         known = self.state.fetched.get(key) == (entry.size, entry.modified)
