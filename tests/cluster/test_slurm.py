@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -26,8 +26,15 @@ SECONDS = 400.0
 
 
 @pytest.fixture(scope="module")
-def slurm(hosts: Hosts, tmp_path_factory: pytest.TempPathFactory) -> Slurm:
+def installed(hosts: Hosts, tmp_path_factory: pytest.TempPathFactory) -> Slurm:
     return Slurm(hosts, tmp_path_factory.mktemp("slurm"))
+
+
+@pytest.fixture
+def slurm(installed: Slurm) -> Iterator[Slurm]:
+    """An empty queue, also after a test that failed."""
+    yield installed
+    installed.clear()
 
 
 @pytest.mark.parametrize("shared_nodes", ["no", "yes"])
