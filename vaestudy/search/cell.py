@@ -123,6 +123,7 @@ class CellSearch:
             pruner=trial_pruner(search.pruner, first_rung, epochs),
         )
         self._study_id = self._storage.get_study_id_from_name(name)
+        self._newest = -1  # Optuna's number of the newest row
         self._check_identity(identity)
         self._read()
         # A Hyperband pruner makes its brackets when first asked, and samplers work within a bracket: ask it at once.
@@ -253,7 +254,7 @@ class CellSearch:
         self._rows: dict[int, FrozenTrial] = {}
         self._open: set[int] = set()
         rows = self._study.get_trials(deepcopy=False)
-        self._newest: int = max((row.number for row in rows), default=-1)
+        self._newest = max((row.number for row in rows), default=-1)
         for row in rows:
             if READY in row.user_attrs:
                 self._keep(row.user_attrs[READY]["number"], row)
