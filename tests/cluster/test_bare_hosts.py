@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.checkers import check
-from tests.fixtures.hosts import Hosts, hosts
+from tests.fixtures.hosts import Hosts, hosts, tunnel
 from tests.fixtures.page import Walk, typed, typing
 from tests.launched import SMALL, runs_of
 
@@ -49,6 +49,7 @@ def test_a_study_on_bare_hosts_from_nothing_to_tables(hosts: Hosts, tmp_path: Pa
     for host in others[:-1]:
         typed(host, join)
 
+    tunnel(laptop, head, 8265, tmp_path)
     said = typed(laptop, token + walk.take("vaestudy submit"))
     assert "Submitted as vaestudy-quickstart-1." in said
     wait_for_runs(results / "quickstart", 2)

@@ -10,6 +10,7 @@ import pytest
 from tests.chaos.checkers import check, check_numbers
 from tests.fixtures.hosts import Host, Hosts, hosts
 from tests.fixtures.object_store import ObjectStore
+from tests.fixtures.page import Walk, typed, typing
 from tests.fixtures.ray_cluster import RayCluster, trainers
 from tests.launched import OFTEN, SMALL, calm, finished, runs_of, until
 
@@ -69,6 +70,48 @@ def test_a_host_without_the_stores_keys_is_named_before_anything_is_trained(host
     assert "host stranger of the cluster has no part in the object store" in said
     assert "AWS_ENDPOINT_URL is not set there" in said
     assert "/runs/" not in head.log("moto")
+
+
+@pytest.mark.cluster
+@pytest.mark.timeout(1200)
+def test_a_study_in_an_object_store_from_nothing_to_tables(hosts: Hosts, tmp_path: Path) -> None:
+    head, store = _head(hosts, tmp_path)
+    laptop, worker = hosts.add("laptop"), hosts.add("worker")
+    cluster = RayCluster(head, tmp_path)
+    cluster.join(worker, env=store.environment)
+    here = {
+        **{
+            f"{name}=...": f"{name}={store.environment[name]}"
+            for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+        },
+        "https://s3.example.org": f"{store.endpoint} AWS_REGION={store.environment['AWS_REGION']}",
+        "s3://group/studies": store.address,
+        "studies/quickstart.yaml": " ".join(["studies/quickstart.yaml", *SMALL, "train.epochs=60"]),
+    }
+    walk = Walk("No shared folder: an object store", here)
+    keys = walk.take("export AWS") + "; "
+
+    driver = typing(head, keys + "exec " + walk.take("vaestudy launch"), cluster.credentials)
+    copies = head.disk / "home" / ".cache" / "vaestudy" / "results"
+    until(lambda: any(ended(study) >= 3 for study in copies.glob("*/quickstart")), driver)
+    watching = typing(laptop, keys + walk.take("vaestudy status"))
+    assert "Stopped" in typed(laptop, keys + walk.take("vaestudy stop"))
+    finished(driver, code=130)
+    out, _ = watching.communicate(timeout=120)
+    assert "quickstart: interrupted" in out
+    typed(laptop, keys + walk.take("vaestudy resume"), seconds=600)
+    written = [
+        laptop.disk / path.removeprefix("/mnt/") for path in typed(laptop, keys + walk.take("vaestudy export")).split()
+    ]
+    assert "comparison.csv" in {path.name for path in written}
+    assert all(path.stat().st_size for path in written)
+    (study,) = (laptop.disk / "home" / ".cache" / "vaestudy" / "results").glob("*/quickstart")
+    assert ended(study) == RUNS
+    walk.end()
+
+
+def ended(study: Path) -> int:
+    return sum(record.end is not None for record in runs_of(study).values())
 
 
 def _head(hosts: Hosts, folder: Path) -> tuple[Host, ObjectStore]:

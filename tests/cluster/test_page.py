@@ -10,6 +10,7 @@ WALKS = {
     "2. One machine, all that a group shares: Compose": "test_compose",
     "3. Kubernetes": "test_kubernetes",
     "4. SLURM": "test_slurm",
+    "No shared folder: an object store": "test_object_store",
 }
 """Sections, and the modules beside this one that walk them to the end."""
 
