@@ -96,7 +96,8 @@ def test_a_study_in_an_object_store_from_nothing_to_tables(hosts: Hosts, tmp_pat
     until(lambda: any(ended(study) >= 3 for study in copies.glob("*/quickstart")), driver)
     watching = typing(laptop, keys + walk.take("vaestudy status"))
     assert "Stopped" in typed(laptop, keys + walk.take("vaestudy stop"))
-    finished(driver, code=130)
+    out, _ = driver.communicate(timeout=120)
+    assert driver.returncode == 130, out
     out, _ = watching.communicate(timeout=120)
     assert "quickstart: interrupted" in out
     typed(laptop, keys + walk.take("vaestudy resume"), seconds=600)

@@ -235,9 +235,12 @@ def status(
     output: Output = context.obj
     look = remote.looker(name, address) if address else _looker(name, results)
     with live.Watcher(output) as watcher:
+        began = time.monotonic()
         while watch and (now := look()).state == "running":
             watcher.show(now)
-            time.sleep(1)
+            # A look at a submitted study is a job there, of seconds: it is to leave the hosts to the study.
+            time.sleep(max(1.0, 4 * (time.monotonic() - began)))
+            began = time.monotonic()
     now = look()
     if output.json_lines:
         output.json(now)
