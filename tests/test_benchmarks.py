@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from benchmarks import scale
 from benchmarks.cases import DIGITS
 from benchmarks.steps import measure, table
 from benchmarks.study_overhead import Size, Timing
@@ -38,3 +39,13 @@ def test_overhead_is_worker_time_over_training_time() -> None:
         best=100.0,
     )
     assert timing.overhead == pytest.approx(0.1)
+
+
+@pytest.mark.slow
+def test_simulated_workers_run_every_trial_and_wait_for_the_driver_alone() -> None:
+    load = scale.Load(workers=8, trials=40, epochs=3, epoch_seconds=60.0, tune_seconds=0.0)
+    outcome = scale.measure(load)
+    assert len(outcome.costs["report"]) == len(outcome.waits) == load.trials * load.epochs
+    assert outcome.seconds > load.trials * load.epochs * load.epoch_seconds / load.workers
+    assert 0 < outcome.busy < 1
+    assert 0 <= outcome.idle < 1
