@@ -20,7 +20,7 @@ __all__ = ["hosts"]
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1200)]
 
-STUDY = [*SMALL, "train.epochs=100", "resources.population=2"]
+STUDY = [*SMALL, "train.epochs=60", "resources.population=2"]
 RUNS = 34
 SECONDS = 400.0
 
