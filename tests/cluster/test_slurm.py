@@ -20,7 +20,7 @@ __all__ = ["hosts"]
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1200)]
 
-STUDY = [*SMALL, "train.epochs=100", "resources.population=2"]
+STUDY = [*SMALL, "train.epochs=60", "resources.population=2"]
 RUNS = 34
 SECONDS = 400.0
 
@@ -66,8 +66,8 @@ def test_a_study_whose_time_in_the_queue_is_up_comes_back_and_one_that_is_stoppe
     saved = ended()
     assert saved < RUNS
 
+    until(lambda: "Restarts=1" in slurm.run("scontrol", "show", "job", job), output)
     until(lambda: ended() >= saved + 3, output)
-    assert "Restarts=1" in slurm.run("scontrol", "show", "job", job)
     watch = walk.take("vaestudy status")
     watching = typing(slurm.login, watch, environment)
     assert "Stopped" in typed(slurm.login, walk.take("vaestudy stop"), environment)
