@@ -57,6 +57,14 @@ class Watch:
     def stopping(self) -> bool:
         return bool(self.signal_number) or self.timed_out
 
+    def check(self) -> None:
+        """
+        Raises:
+            InterruptedStudyError: a signal or a request to stop was heard.
+        """
+        if self.signal_number:
+            raise InterruptedStudyError(f"stopped; go on with: vaestudy resume {self._folder.name}", self.signal_number)
+
     @contextmanager
     def signals(self) -> Iterator[None]:
         """The first SIGINT or SIGTERM saves and stops; the second stops at once."""
@@ -111,13 +119,13 @@ def launch(
     if "search" not in stages and not folder.resolved.exists():
         raise ConflictError(f"study {study.name!r} has not begun in {store or results}; run --stage search first")
     _preflight(study, folder, address, notice)
+    watch = Watch(folder, _limit(study, seconds))
     with ExitStack() as stack:
-        folder.make()
-        stack.enter_context(folder.lock())
-        copy = stack.enter_context(WorkingCopy.driving(folder.path, store, notice))
-        folder.agree(study)  # with whatever another host has made of it meanwhile
-        watch = Watch(folder, _limit(study, seconds))
         with watch.signals():
+            folder.make()
+            stack.enter_context(folder.lock())
+            copy = stack.enter_context(WorkingCopy.driving(folder.path, store, notice))
+            folder.agree(study)  # with whatever another host has made of it meanwhile
             folder.write(study)
             folder.stop_request.unlink(missing_ok=True)
             stack.enter_context(logging_to(folder.log, study.name))
@@ -189,6 +197,7 @@ def _run(
     queue = StudyQueue(study, identity, folder.path, searches, stopping, lambda: heartbeat.beat(queue), stages, copy)
     if status(folder).seconds_left == 0:
         return
+    watch.check()
     try:
         cluster = connect(study.resources, address)
         log.info("Ray is up: %d workers on %s", cluster.workers, cluster.device)
@@ -206,8 +215,7 @@ def _run(
         queue.close()
         heartbeat.meters = None  # they are Ray's
         disconnect()
-    if watch.signal_number:
-        raise InterruptedStudyError(f"stopped; go on with: vaestudy resume {study.name}", watch.signal_number)
+    watch.check()
 
 
 class Heartbeat:
