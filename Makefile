@@ -60,8 +60,8 @@ ifdef BAR
 	@$(BIN)/python -m pytest tests/chaos -k "$(BAR)_"
 else
 	@failed=0; \
-	$(BIN)/python -m pytest tests/chaos -m alone || failed=1; \
-	$(BIN)/python -m pytest tests/chaos -m "not alone" -n 3 --dist loadfile --no-loadscope-reorder || failed=1; \
+	$(BIN)/python -m pytest tests/chaos -m alone --timeout 900 || failed=1; \
+	$(BIN)/python -m pytest tests/chaos -m "not alone" --timeout 900 -n 3 --dist loadfile --no-loadscope-reorder || failed=1; \
 	exit $$failed
 endif
 
