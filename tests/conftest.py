@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import torch
@@ -14,13 +16,22 @@ torch.set_num_threads(1)
 
 def program(name: str, *also: str) -> str:
     """The path of a server program; a test without it is skipped, saying so, but fails in CI."""
-    for candidate in (name, *also):
-        found = shutil.which(candidate)
-        if found:
-            return found
+    found = next(filter(None, map(shutil.which, (name, *also))), None)
+    return found or missing(name)
+
+
+def missing(what: str) -> NoReturn:
+    """Skips a test, saying what it lacks; fails it in CI."""
     if os.environ.get("CI") == "true":
-        pytest.fail(f"{name} is not installed, and CI must have it")
-    pytest.skip(f"{name} is not installed")
+        pytest.fail(f"{what} is not installed, and CI must have it")
+    pytest.skip(f"{what} is not installed")
+
+
+@pytest.fixture
+def ray_default() -> None:
+    """Needs Ray's dashboard, job server and metrics agent."""
+    if find_spec("aiohttp_cors") is None:
+        missing("ray[default]")
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import secrets
 import signal
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -63,7 +62,7 @@ REFUSED = (None, UNIMPLEMENTED, UNAUTHENTICATED, 401, 403, 404, 405)
 
 @pytest.mark.chaos
 @pytest.mark.timeout(900)
-@pytest.mark.skipif(find_spec("aiohttp_cors") is None, reason="Ray's dashboard is not installed: ray[default]")
+@pytest.mark.usefixtures("ray_default")
 @pytest.mark.bar("R19", "every port of a Ray cluster asked for every call from a host without its token")
 def test_r19_a_stranger_on_the_network_can_call_nothing_of_ray(hosts: Hosts, ledger: Ledger, tmp_path: Path) -> None:
     cluster, (worker,) = cluster_of(hosts, tmp_path, workers=1, dashboard=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import time
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,7 @@ __all__ = ["hosts"]
 pytestmark = [
     pytest.mark.cluster,
     pytest.mark.timeout(1200),
-    pytest.mark.skipif(find_spec("aiohttp_cors") is None, reason="Ray's job server is not installed: ray[default]"),
+    pytest.mark.usefixtures("ray_default"),
 ]
 
 METHODS = 4

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import json
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -28,7 +27,7 @@ __all__ = ["hosts"]
 pytestmark = [
     pytest.mark.cluster,
     pytest.mark.timeout(1200),
-    pytest.mark.skipif(find_spec("aiohttp_cors") is None, reason="Ray's job server is not installed: ray[default]"),
+    pytest.mark.usefixtures("ray_default"),
 ]
 
 EXECUTED = "kubectl -n vaestudy exec service/vaestudy-head-svc -- "

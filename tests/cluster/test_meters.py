@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 
@@ -21,7 +20,7 @@ __all__ = ["hosts"]
 pytestmark = [
     pytest.mark.cluster,
     pytest.mark.timeout(1200),
-    pytest.mark.skipif(find_spec("aiohttp_cors") is None, reason="Ray's metrics agent is not installed: ray[default]"),
+    pytest.mark.usefixtures("ray_default"),
 ]
 
 STUDY = [*SMALL, "train.epochs=60", "resources.population=2", "tracking.figures=false"]

@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 import time
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -21,7 +20,7 @@ __all__ = ["hosts"]
 pytestmark = [
     pytest.mark.cluster,
     pytest.mark.timeout(1200),
-    pytest.mark.skipif(find_spec("aiohttp_cors") is None, reason="Ray's job server is not installed: ray[default]"),
+    pytest.mark.usefixtures("ray_default"),
 ]
 
 STUDY = [*SMALL, "train.epochs=100", "resources.population=2", "plugins=[travelling]"]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from tests.execution.endless import common_of
 from tests.tasks import digits_task, settings
-from vaestudy.execution.jobs import Job
-from vaestudy.execution.worker import Group
+from vaestudy.execution.jobs import Common, Job
+from vaestudy.execution.worker import Group, data_at
 from vaestudy.records import Report, Run
 
 EPOCHS = 4
@@ -36,3 +40,15 @@ def test_confirmations_that_end_together_are_told_one_at_a_time_with_all_their_r
     assert {uid: [report.epoch for report in reports] for uid, reports in told.items()} == {
         f"u{k}": list(range(EPOCHS + 1)) for k in range(3)
     }
+
+
+def test_a_host_takes_its_own_data_unless_the_driver_was_told_where_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = common_of(tmp_path, "cpu")
+    monkeypatch.setenv("VAESTUDY_DATA", str(tmp_path / "of this host"))
+    places = [
+        data_at(Common.load(json.loads(json.dumps(common.dump()))))
+        for common in (told, replace(told, data_folder=None))
+    ]
+    assert places == [tmp_path, tmp_path / "of this host"]

@@ -62,10 +62,15 @@ def data_set(made: DataSet, source: Source) -> DataSet:
     return made
 
 
+def named_folder() -> Path | None:
+    """The folder that ``VAESTUDY_DATA`` names."""
+    named = os.environ.get("VAESTUDY_DATA")
+    return Path(named).expanduser() if named else None
+
+
 def data_folder() -> Path:
     """The folder that ``VAESTUDY_DATA`` names, else the user's cache."""
-    named = os.environ.get("VAESTUDY_DATA")
-    return Path(named).expanduser() if named else Path(pooch.os_cache("vaestudy"))
+    return named_folder() or Path(pooch.os_cache("vaestudy"))
 
 
 def fetch(made: DataSet, folder: Path) -> None:

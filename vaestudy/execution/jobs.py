@@ -35,6 +35,7 @@ class Common:
 
     Attributes:
         folder: the study's folder, seen by driver and workers alike; with a store, each worker's own.
+        data_folder: where the driver was told to find data sets; None for each host's own place.
         threads: CPU threads of one worker, set explicitly: two workers with default threads crawl.
         verdicts_from: the first epoch after which each report awaits the pruner's verdict; None without a pruner.
         checkpoint_seconds: the least time between a run's checkpoints.
@@ -46,7 +47,7 @@ class Common:
 
     study_hash: str
     folder: Path
-    data_folder: Path
+    data_folder: Path | None
     workloads: dict[str, Workload]
     plugins: tuple[str, ...]
     device: str
@@ -64,7 +65,7 @@ class Common:
         return {
             **asdict(self),
             "folder": str(self.folder),
-            "data_folder": str(self.data_folder),
+            "data_folder": str(self.data_folder) if self.data_folder else "",
             "workloads": workloads,
         }
 
@@ -76,7 +77,7 @@ class Common:
         folder = Path(data["folder"])
         if data["store"]:
             folder = worker_folder(data["store"], folder.name)
-        paths = {"folder": folder, "data_folder": Path(data["data_folder"])}
+        paths = {"folder": folder, "data_folder": Path(data["data_folder"]) if data["data_folder"] else None}
         return cls(**{**data, **paths, "workloads": workloads, "plugins": tuple(data["plugins"])})
 
 

@@ -129,7 +129,7 @@ class Group:
     def _confirmed(self, job: Job) -> dict[str, float]:
         """Opens the test part, here and nowhere else; leaves the run's pictures in its folder."""
         part = self._common.workloads[job.run.workload].data
-        x = data.load_test(part.name, self._common.data_folder, binarize=part.binarize, seed=part.seed)
+        x = data.load_test(part.name, data_at(self._common), binarize=part.binarize, seed=part.seed)
         made = self._trainer.pictures(job.run.uid)
         shape = data.data_sets.find(part.name).component.shape
         arrays = {name: image.numpy().reshape(-1, *shape) for name, image in vars(made).items()}
@@ -144,6 +144,11 @@ class Group:
 
     def _identity(self, uid: str) -> dict[str, str]:
         return {"uid": uid, "study": self._common.study_hash}
+
+
+def data_at(common: Common) -> Path:
+    """Where this host has its data sets."""
+    return common.data_folder or data.data_folder()
 
 
 def make_task(workload: Workload, data_folder: Path, device: str) -> Task:
@@ -189,7 +194,7 @@ class Worker(tune.Trainable):
         check_device(common.device)
         workload = jobs[0].run.workload
         if workload not in self._tasks:
-            self._tasks[workload] = make_task(common.workloads[workload], common.data_folder, common.device)
+            self._tasks[workload] = make_task(common.workloads[workload], data_at(common), common.device)
         self._shared = len(jobs) > 1
         self._group = Group(common, jobs, self._tasks[workload])
 

@@ -269,10 +269,11 @@ def _limit(study: Study, seconds: float | None) -> float | None:
 
 def common_of(study: Study, folder: Path, device: str, threads: int) -> Common:
     """What every job of a study shares."""
+    named = data.named_folder()
     return Common(
         study_hash=study_hash(study),
         folder=folder,
-        data_folder=data.data_folder().resolve(),
+        data_folder=named.resolve() if named else None,
         workloads=dict(study.workloads),
         plugins=study.plugins,
         device=device,
