@@ -9,16 +9,15 @@ import pytest
 
 from tests.chaos.checkers import check, check_numbers
 from tests.fixtures.hosts import Host, Hosts, hosts
-from tests.fixtures.object_store import ObjectStore
+from tests.fixtures.object_store import ObjectStore, store_on
 from tests.fixtures.page import Walk, typed, typing
-from tests.fixtures.ray_cluster import RayCluster, trainers
+from tests.fixtures.ray_cluster import RayCluster, said, trainers
 from tests.launched import OFTEN, SMALL, calm, finished, runs_of, until
 
 __all__ = ["hosts"]
 
 STUDY = [*SMALL, "train.epochs=100", "resources.population=2", *OFTEN]
 RUNS = 34
-PORT = 9000
 
 
 @pytest.mark.cluster
@@ -55,6 +54,25 @@ def test_a_killed_hosts_runs_go_on_elsewhere_from_what_it_had_sent(hosts: Hosts,
     confirmed = [record for record in runs_of(study).values() if record.end and "final/test_nll" in record.end.metrics]
     assert confirmed
     assert all(list((study / "runs" / record.run.uid).rglob("outputs.npz")) for record in confirmed)
+    out, _ = finished(cluster.vaestudy("doctor", "quickstart", results=store.address))
+    assert out.startswith("quickstart: sound")
+
+
+@pytest.mark.cluster
+@pytest.mark.timeout(1200)
+@pytest.mark.usefixtures("ray_default")
+def test_a_study_is_submitted_into_an_object_store_by_a_host_that_has_no_key(hosts: Hosts, tmp_path: Path) -> None:
+    head, store = _head(hosts, tmp_path)
+    cluster = RayCluster(head, tmp_path, dashboard=True, env=store.environment)
+    worker, laptop = hosts.add("worker"), hosts.add("laptop")
+    cluster.join(worker, env=store.environment)
+
+    submitted = ["submit", "studies/quickstart.yaml", *SMALL, "--results", store.address, "--wait"]
+    said(laptop, cluster, *submitted, seconds=600)
+    assert "quickstart: complete" in said(laptop, cluster, "status", "quickstart")
+    askers = set(re.findall(r"^(\S+) .*/runs/", head.log("moto"), re.M))
+    assert worker.address in askers
+    assert laptop.address not in askers
     out, _ = finished(cluster.vaestudy("doctor", "quickstart", results=store.address))
     assert out.startswith("quickstart: sound")
 
@@ -117,8 +135,5 @@ def ended(study: Path) -> int:
 
 def _head(hosts: Hosts, folder: Path) -> tuple[Host, ObjectStore]:
     """A host with an object store that the others reach."""
-    pytest.importorskip("moto", reason="moto is not installed")
     head = hosts.add("head")
-    store = ObjectStore(folder, head.address, PORT, lambda command, env: head.serve("moto", *command, env=env))
-    store.wait(lambda method, to: head.run("curl", "--silent", "--fail", "--request", method, to)[0] == 0)
-    return head, store
+    return head, store_on(head, folder)

@@ -11,6 +11,7 @@ import pytest
 
 from tests.chaos.checkers import check, check_numbers
 from tests.fixtures.hosts import Hosts, hosts
+from tests.fixtures.object_store import store_on
 from tests.fixtures.page import Walk, typed, typing
 from tests.fixtures.ray_cluster import trainers
 from tests.fixtures.slurm import Slurm
@@ -81,6 +82,22 @@ def test_a_study_whose_time_in_the_queue_is_up_comes_back_and_one_that_is_stoppe
     walk.end()
     check(study, results / "mlflow.db")
     check_numbers(study, calm(tmp_path / "calm", *STUDY))
+
+
+def test_a_study_in_an_object_store_is_rendered_and_handed_over_with_the_stores_keys(
+    slurm: Slurm, tmp_path: Path
+) -> None:
+    store = store_on(slurm.login, tmp_path)
+    environment = {**slurm.environment, **store.environment}
+    rendered, results = tmp_path / "rendered", f"--results {store.address}"
+    study = " ".join(["studies/quickstart.yaml", *SMALL])
+    hosts = len(slurm.nodes)
+    typed(slurm.login, f"vaestudy submit {study} --on slurm --hosts {hosts} {results} --render {rendered}")
+    slurm.run("sbatch", str(rendered / "study.sbatch"), env=environment)
+    until(lambda: not slurm.run("squeue", "--noheader"), rendered / "output.log")
+    assert "quickstart: complete" in typed(slurm.login, f"vaestudy status quickstart {results}", environment)
+    askers = set(re.findall(r"^(\S+) .*/runs/", slurm.login.log("moto"), re.M))
+    assert {node.address for node in slurm.nodes} <= askers
 
 
 def until(condition: Callable[[], bool], output: Path) -> None:

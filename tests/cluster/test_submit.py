@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from tests.chaos.checkers import check, check_numbers
-from tests.fixtures.hosts import Host, Hosts, hosts
-from tests.fixtures.ray_cluster import RayCluster, cluster_of
+from tests.fixtures.hosts import Hosts, hosts
+from tests.fixtures.ray_cluster import cluster_of, said
 from tests.launched import SMALL, calm, runs_of
 
 __all__ = ["hosts"]
@@ -27,17 +25,6 @@ STUDY = [*SMALL, "train.epochs=100", "resources.population=2", "plugins=[travell
 PLUGIN = '''\
 """A schedule that no host of the cluster has."""
 '''
-
-
-def said(host: Host, cluster: RayCluster, *arguments: str, code: int = 0, seconds: float = 120.0) -> str:
-    """What one of our commands says on a host that is none of the cluster's."""
-    command = [sys.executable, "-m", "vaestudy", *arguments, "--address", cluster.jobs]
-    environment = {**cluster.credentials, "PYTHONPATH": f"/mnt/home:{Path.cwd()}"}
-    process = host.popen(*command, env=environment, stderr=subprocess.STDOUT)
-    out, _ = process.communicate(timeout=seconds)
-    assert process.returncode == code, out
-    assert "Traceback" not in out
-    return out
 
 
 def test_a_study_is_submitted_followed_stopped_and_gone_on_with_from_elsewhere(hosts: Hosts, tmp_path: Path) -> None:
