@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.object_store import ObjectStore, object_store
+from tests.fixtures.object_store import object_store, results
 from tests.made_up import Builder, study
 from vaestudy.cli import main
 from vaestudy.store import results_at
@@ -15,25 +15,22 @@ from vaestudy.study import lease
 from vaestudy.study.folder import StudyFolder
 from vaestudy.study.working_copy import WorkingCopy, refresh
 
-__all__ = ["object_store"]
+__all__ = ["object_store", "results"]
 
 
 @pytest.fixture
-def address(object_store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def address(results: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """Of a store with the finished study made-up, which another machine has sent there."""
-    for name, value in object_store.environment.items():
-        monkeypatch.setenv(name, value)
     monkeypatch.setattr(lease, "SETTLE_SECONDS", 0.1)
     monkeypatch.chdir(tmp_path)
-    address = f"{object_store.address}/{tmp_path.name}"
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "driver"))
-    builder = Builder(results_at(address).path, study(trials=2, seeds=2))
+    builder = Builder(results_at(results).path, study(trials=2, seeds=2))
     for method, value in (("sgd", 30.0), ("adam", 35.0)):
         builder.search(method, [value + 1, value])
         builder.confirm(method, 1, [value, value + 0.1])
-    drive(builder.folder, address)
+    drive(builder.folder, results)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "elsewhere"))
-    return address
+    return results
 
 
 def drive(folder: Path, address: str) -> None:

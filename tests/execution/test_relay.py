@@ -7,28 +7,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.fixtures.object_store import ObjectStore, object_store
+from tests.fixtures.object_store import ObjectStore, object_store, results, store
 from vaestudy import checkpoint
 from vaestudy.errors import ServiceError
 from vaestudy.execution import relay
 from vaestudy.execution.relay import Relay
 from vaestudy.store import Store
 
-__all__ = ["object_store"]
+__all__ = ["object_store", "results", "store"]
 
 IDENTITY = {"uid": "a", "study": "hash"}
-
-
-@pytest.fixture
-def results(object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
-    for name, value in object_store.environment.items():
-        monkeypatch.setenv(name, value)
-    return f"{object_store.address}/{tmp_path.name}"
-
-
-@pytest.fixture
-def store(results: str) -> Store:
-    return Store(f"{results}/s", patience=0)
 
 
 def saved(folder: Path, attempt: int, step: int) -> Path:

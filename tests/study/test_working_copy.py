@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.object_store import ObjectStore, object_store
+from tests.fixtures.object_store import ObjectStore, object_store, results, store
 from vaestudy.errors import ConflictError, ServiceError
 from vaestudy.store import Store
 from vaestudy.study import lease as leases
@@ -23,23 +23,9 @@ from vaestudy.study.locks import holding
 from vaestudy.study.mirror import COMMIT, Mirror
 from vaestudy.study.working_copy import WorkingCopy, ask_to_stop, refresh
 
-__all__ = ["object_store"]
+__all__ = ["object_store", "results", "store"]
 
 SPOOL = "runs/a/attempt-1/spool.jsonl"
-
-
-@pytest.fixture
-def results(object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
-    """The address of a folder of studies, the test's own."""
-    for name, value in object_store.environment.items():
-        monkeypatch.setenv(name, value)
-    return f"{object_store.address}/{tmp_path.name}"
-
-
-@pytest.fixture
-def store(results: str) -> Store:
-    """The place of study ``s``."""
-    return Store(f"{results}/s", patience=0)
 
 
 @pytest.fixture
