@@ -94,7 +94,7 @@ def values(study: Path) -> dict[str, dict[str, float]]:
     }
 
 
-def until(condition: Callable[[], bool], process: subprocess.Popen[str], seconds: float = 120.0) -> None:
+def until(condition: Callable[[], bool], process: subprocess.Popen[str], seconds: float = 240.0) -> None:
     """Waits until something holds while a command runs."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

@@ -71,7 +71,7 @@ def test_a_study_on_bare_hosts_from_nothing_to_tables(hosts: Hosts, tmp_path: Pa
 
 def wait_for_runs(study: Path, ended: int) -> None:
     """Waits until so many runs of a study have ended."""
-    deadline = time.monotonic() + 180
+    deadline = time.monotonic() + 300
     while sum(record.end is not None for record in runs_of(study).values()) < ended:
         assert time.monotonic() < deadline
         time.sleep(0.5)

@@ -43,7 +43,7 @@ def test_the_default_study_on_two_workers_of_which_one_is_killed_halfway(hosts: 
     driver = typing(cluster.head, "; ".join([*lines[:-1], f"exec {lines[-1]}"]), cluster.credentials)
     until(lambda: bool(trainers(worker) and trainers(dying)), driver)
     environments = [str(process.environ()) for host in (worker, dying) for process in trainers(host)]
-    until(lambda: sum(record.end is not None for record in runs_of(study).values()) >= RUNS // 2, driver, seconds=300)
+    until(lambda: sum(record.end is not None for record in runs_of(study).values()) >= RUNS // 2, driver, seconds=600)
     hosts.kill(dying)
     finished(driver, seconds=600)
 

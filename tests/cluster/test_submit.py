@@ -38,7 +38,7 @@ def test_a_study_is_submitted_followed_stopped_and_gone_on_with_from_elsewhere(h
     out = said(laptop, cluster, "submit", "studies/quickstart.yaml", *STUDY, "--results", str(results), code=5)
     assert "job vaestudy-quickstart-1 is " in out
 
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while sum(record.end is not None for record in runs_of(results / "quickstart").values()) < 3:
         assert time.monotonic() < deadline
         time.sleep(0.5)
