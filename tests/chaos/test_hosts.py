@@ -87,12 +87,12 @@ def _cut_and_heal(
     ledger.met += 1
     while time.monotonic() - began < CUT_SECONDS and _ended(study) < RUNS - LEFT:
         time.sleep(0.1)
-    assert _ended(study) > ended, "the study goes on meanwhile"
+    until(lambda: _ended(study) > ended, driver)  # the study goes on meanwhile
     waiting = trainers(spared)
     _freeze(waiting)
     time.sleep(max(0.0, CUT_SECONDS - (time.monotonic() - began)))
     _thaw(stale)
-    until(lambda: bool(_written_late(study)), driver, seconds=20)
+    until(lambda: bool(_written_late(study)), driver)
     ledger.figures["written late by the cut host"] = len(_written_late(study))
     hosts.heal(host)
     return waiting

@@ -18,6 +18,7 @@ import ray
 from ray import tune
 from ray.tune.execution import class_cache
 from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
 from vaestudy.errors import VaestudyError
@@ -58,7 +59,7 @@ class Dispatcher:
             return "FINISHED"
         jobs = self._guarded(self._queue.take, (), self._population)
         if not jobs:
-            return "FINISHED" if self._queue.exhausted else None
+            return "FINISHED" if self._queue.exhausted and not self._groups else None  # a group may give runs back
         self._groups[group] = {job.run.uid: job for job in jobs}
         if len(jobs) > 1:
             self._roster(group).write(jobs)
@@ -81,6 +82,10 @@ class Dispatcher:
             self._close(group)
         return not jobs
 
+    def given(self, group: str) -> None:
+        """A group waits for a worker that has had another one, to begin with it."""
+        self._heard.setdefault(group, time.monotonic())
+
     def start(self, group: str) -> None:
         """A group's worker begins."""
         self._heard[group] = time.monotonic()
@@ -90,36 +95,48 @@ class Dispatcher:
 
         Of several runs half go on elsewhere where one of them may be at fault, or where there was no memory for all.
         """
-        self._heard.pop(group, None)
-        jobs = list(self._groups.get(group, {}).values())
-        loss = self._loss(group, said)
-        uids = [job.run.uid for job in jobs]
-        log.warning("%d runs lost their worker: %s", len(jobs), loss.reason, extra={"runs": uids})
-        if loss.for_the_user:
-            self.error = self.error or loss.for_the_user
-        elif len(jobs) > 1 and loss.kind != "died":
+        jobs, loss = self._lost(group, said)
+        if len(jobs) > 1 and loss.kind != "died":
             if loss.kind == "memory":
                 self._population = len(jobs) // 2
             self._guarded(self._queue.release, None, jobs[len(jobs) // 2 :])
             jobs = self._retried(jobs[: len(jobs) // 2])
         else:
-            given_up = [job for job in jobs if self._patience.lost(job.run.uid)]
-            for job in given_up:
-                self._guarded(self._queue.fail, None, job, loss.reason)
-            jobs = self._retried([job for job in jobs if job not in given_up])
+            jobs = self._retried(self._not_given_up(jobs, loss))
         self._groups[group] = {job.run.uid: job for job in jobs}
         self._roster(group).write(jobs)
 
     def lose(self, group: str, said: str) -> None:
-        """A group never got a worker."""
-        loss = self._loss(group, said)
-        for job in self._groups.get(group, {}).values():
-            self._guarded(self._queue.fail, None, job, loss.reason)
+        """A group lost its worker before this had begun with it, and gets no other: its runs wait for another group.
+
+        Tune may have told of the same worker before, as one to be replaced.
+        """
+        told_before = group not in self._heard
+        jobs, loss = self._lost(group, said)
+        kept = jobs if told_before else self._not_given_up(jobs, loss)
+        if kept:
+            self._guarded(self._queue.release, None, kept)
         self._close(group)
 
-    def _loss(self, group: str, said: str) -> Loss:
-        """Why a worker ended: by its own words, else by Ray's."""
-        return self._roster(group).take_loss() or death_of(said)
+    def _lost(self, group: str, said: str) -> tuple[list[Job], Loss]:
+        """The jobs of a group whose worker has ended, and why: by its own words, else by Ray's."""
+        self._heard.pop(group, None)
+        jobs = list(self._groups.get(group, {}).values())
+        loss = self._roster(group).take_loss() or death_of(said)
+        uids = [job.run.uid for job in jobs]
+        log.warning("%d runs lost their worker: %s", len(jobs), loss.reason, extra={"runs": uids})
+        self.error = self.error or loss.for_the_user
+        return jobs, loss
+
+    def _not_given_up(self, jobs: Iterable[Job], loss: Loss) -> list[Job]:
+        """Ends the runs that have lost enough workers; the others."""
+        kept = []
+        for job in jobs:
+            if self._patience.lost(job.run.uid):
+                self._guarded(self._queue.fail, None, job, loss.reason)
+            else:
+                kept.append(job)
+        return kept
 
     def silent(self) -> list[str]:
         """The groups whose workers have said nothing for too long; asked once about each."""
@@ -217,6 +234,40 @@ class _Results(tune.Stopper):
         return {"_dispatcher": None}
 
 
+class _Turns(FIFOScheduler):
+    """Which group is to have a worker next: one that has asked for none.
+
+    Tune would give a worker that is free to a group whose own is starting, and end that one: where runs are shorter
+    than a worker's start, the place of a worker that has died would stay empty for the rest of the study.
+    """
+
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        super().__init__()
+        self._dispatcher: Dispatcher | None = dispatcher
+        self._asked: set[str] = set()
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
+        assert self._dispatcher is not None
+        waiting = [trial for trial in tune_controller.get_trials() if trial.status == Trial.PENDING]
+        for trial in waiting:
+            if trial.temporary_state.ray_actor is not None:
+                self._dispatcher.given(trial.trial_id)
+        chosen = min(waiting, key=lambda trial: trial.trial_id in self._asked, default=None)
+        if chosen is not None:
+            self._asked.add(chosen.trial_id)
+        return chosen
+
+    def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
+        self._asked.discard(trial.trial_id)
+
+    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
+        """Its worker has died: it asks again."""
+        self._asked.discard(trial.trial_id)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_dispatcher": None}
+
+
 class _Failures(tune.Callback):
     """Tune's notices of workers that begin and die, and its heartbeat."""
 
@@ -270,6 +321,7 @@ def execute(queue: RunQueue, common: Common, cluster: Cluster, population: int) 
             search_alg=_Asks(dispatcher),
             num_samples=-1,
             max_concurrent_trials=cluster.workers,
+            scheduler=_Turns(dispatcher),
             reuse_actors=True,
             trial_dirname_creator=lambda trial: f"group-{trial.trial_id}",
         ),
