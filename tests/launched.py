@@ -75,8 +75,9 @@ def finished(process: subprocess.Popen[str], code: int = 0, seconds: float = 600
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)  # the next test is to have the machine to itself
         raise
-    assert process.returncode == code, err
-    assert "Traceback" not in err
+    said = out if err is None else err
+    assert process.returncode == code, said
+    assert "Traceback" not in said
     return out, err
 
 

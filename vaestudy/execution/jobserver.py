@@ -6,6 +6,7 @@ have ended.
 
 from __future__ import annotations
 
+import logging
 import secrets
 import shlex
 import time
@@ -25,6 +26,9 @@ ANSWER_SECONDS = 120.0
 
 VAESTUDY = ("python", "-m", "vaestudy")
 """How a job calls us, in the folder that travelled with it."""
+
+NOISY = ("ray", "ray.dashboard.modules.dashboard_sdk", "ray.dashboard.modules.job.sdk")
+"""Loggers of Ray's client, which tell of every package."""
 
 ANSWERING = 'said=$({command} 2>&1); code=$?; echo "$said" | sed "s/^/{mark} /"; exit $code'
 """Marks each line of an answer: Ray writes lines of its own into the same file, before it, between and after."""
@@ -80,6 +84,8 @@ class JobServer:
             from ray.job_submission import JobSubmissionClient
         except ImportError as error:
             raise _lacking() from error
+        for name in NOISY:
+            logging.getLogger(name).setLevel(logging.WARNING)
         check_token(f"Ray's job server at {address}")
         with self._translated():
             try:
