@@ -61,6 +61,8 @@ def test_a_study_whose_time_in_the_queue_is_up_comes_back_and_one_that_is_stoppe
     assert found
     job = found[1]
     until(lambda: all(trainers(node) for node in slurm.nodes), output)
+    if shared_nodes == "yes":
+        assert all(len(trainers(node)) == 1 for node in slurm.nodes), "as many as the job has CPUs there"
     until(lambda: ended() >= 3, output)
     slurm.run("scancel", "--batch", "--signal=TERM", job)  # as SLURM does where a job's time is nearly up
     until(lambda: "stopped; go on with: vaestudy resume" in output.read_text(), output)
