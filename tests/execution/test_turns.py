@@ -81,13 +81,9 @@ def _told(places: Path) -> list[Path]:
     return list(places.glob("*.json"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("when", "sent", "released"),
-    [
-        pytest.param("within", "SIGKILL", 0, marks=pytest.mark.slow),
-        ("between", "SIGKILL", 1),
-        pytest.param("between", "SIGSTOP", 1, marks=pytest.mark.slow),
-    ],
+    ("when", "sent", "released"), [("within", "SIGKILL", 0), ("between", "SIGKILL", 1), ("between", "SIGSTOP", 1)]
 )
 def test_a_worker_that_dies_or_hangs_is_replaced_by_one(tmp_path: Path, when: str, sent: str, released: int) -> None:
     told = _asked(tmp_path, when, sent)
