@@ -32,7 +32,7 @@ study: setup           ## Runs the default study: four optimizers on real digits
 	@$(BIN)/vaestudy launch studies/quickstart.yaml
 
 test: setup            ## The tests, slow ones left out
-	@$(BIN)/python -m pytest -m "not slow and not chaos and not cluster and not image and not slurm"
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not chaos and not cluster and not image and not slurm"
 
 test-slow: setup       ## The slow tests
 	@$(BIN)/python -m pytest -m "slow and not chaos and not cluster and not image and not slurm"
