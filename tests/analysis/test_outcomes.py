@@ -88,7 +88,7 @@ def test_methods_without_an_ended_trial_have_no_losses(small: Builder) -> None:
 def phases(mixed: Records) -> dict[str, list[tuple[float, float]]]:
     """Of adam by failure class: learning rate and length of the ramp of each trial that ended, as drawn."""
     axes = outcome_figures(mixed, findings(mixed))["phases"].axes[1]
-    assert axes.get_title(loc="left") + axes.get_title() == "adam"
+    assert axes.get_title(loc="left") + axes.get_title() == "w: adam"
     found = {str(points.get_label()): np.asarray(points.get_offsets()).tolist() for points in axes.collections}
     return {word: [(lr, over) for lr, over in points] for word, points in found.items()}
 

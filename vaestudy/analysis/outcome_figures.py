@@ -114,7 +114,7 @@ def _phases(records: Records) -> Figure:
     panels = list(figure.subplots(lines, columns, squeeze=False, sharey=True).flat)
     for axes, (workload, method) in zip(panels, cells, strict=False):
         _phase(axes, records, workload, method)
-        plain(axes, method if len(records.study["workloads"]) == 1 else f"{workload}: {method}")
+        plain(axes, f"{workload}: {method}")
         axes.set_xlabel("learning rate")
     for axes in panels[::columns]:
         axes.set_ylabel("KL ramp [share]")
