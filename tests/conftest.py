@@ -1,4 +1,4 @@
-"""Shared by all tests: the data folder, CI's strictness about missing programs, one thread."""
+"""Shared by all tests: the data folder, CI's strictness about missing programs, one thread, no deadlines."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from typing import NoReturn
 
 import pytest
 import torch
+from hypothesis import settings
 
 torch.set_num_threads(1)
+settings.register_profile("busy", settings.default, deadline=None)  # two files at a time, on machines that do more
+settings.load_profile("busy")
 
 
 def program(name: str, *also: str) -> str:

@@ -23,6 +23,7 @@ from vaestudy.analysis.statistics import (
     variance_split,
     winner,
 )
+from vaestudy.analysis.tables import minus
 from vaestudy.records import VARIED, trial_name
 
 EDGE = 0.1
@@ -240,7 +241,8 @@ def _contains(workload: str, whole: Row, part: Row) -> Iterator[Audit]:
         told = f"{whole.failed} of {whole.seeds} seeds instead of {part.failed} of {part.seeds}"
         yield Audit("Inclusion", "warning", f"{pair} and fails in {told}: under-tuned at this budget")
     worse = paired_difference(whole.scores, part.scores)
-    told = f"{worse.estimate:+.2f} [{worse.low:+.2f}, {worse.high:+.2f}] nats, detectable {detectable(worse):.2f}"
+    told = minus(f"{worse.estimate:+.2f} [{worse.low:+.2f}, {worse.high:+.2f}]")
+    told += f" nats, detectable {detectable(worse):.2f}"
     if worse.low > 0:
         yield Audit("Inclusion", "warning", f"{pair} and is worse by {told}: under-tuned at this budget")
     elif worse.n > 1 and not fails.low > 0:

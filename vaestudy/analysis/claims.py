@@ -23,6 +23,7 @@ from vaestudy.analysis.statistics import (
     probability_of_improvement,
     rate_difference,
 )
+from vaestudy.analysis.tables import minus
 from vaestudy.analysis.targets import Reach
 
 Verdict = Literal["supported", "contradicted", "not settled", "not tested"]
@@ -295,9 +296,10 @@ def _paired(found: Interval) -> str:
 def _spread(found: Interval, percent: bool = False) -> str:
     """``0.32 [0.26, 0.38]``, or in percent points."""
     scale, unit, digits = (100, " points", 0) if percent else (1, "", 2)
-    centre = f"{scale * found.estimate:.{digits}f}"
+    centre = minus(f"{scale * found.estimate:.{digits}f}")
     if math.isnan(found.estimate):
         return f"unknown (n = {found.n})"
     if math.isnan(found.low):
         return f"{centre}{unit} (no interval at n = {found.n})"
-    return f"{centre} [{scale * found.low:.{digits}f}, {scale * found.high:.{digits}f}]{unit}"
+    ends = minus(f"[{scale * found.low:.{digits}f}, {scale * found.high:.{digits}f}]")
+    return f"{centre} {ends}{unit}"

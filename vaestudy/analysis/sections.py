@@ -380,7 +380,7 @@ def _reached(evals: float) -> str:
 
 
 def _ranked(shares: Mapping[str, float]) -> str:
-    return ", ".join(f"{key} {share:.0%}" for key, share in shares.items())
+    return ", ".join(f"{key} {tables.percent(share)}" for key, share in shares.items())
 
 
 def _ranges(section: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -184,7 +184,7 @@ def _numbers(row: Row) -> dict[str, Any]:
 
 def leaders(workload: str, changes: Sequence[LeaderChange]) -> str:
     """Who is expected to lead from which tuning budget on, and how sure that is."""
-    told = [f"{c.leader} from {c.n} trial{'s' * (c.n > 1)} on ({c.probability:.0%} of resamples)" for c in changes]
+    told = [f"{c.leader} from {c.n} trial{'s' * (c.n > 1)} on ({percent(c.probability)} of resamples)" for c in changes]
     return f"{workload}, expected best of n trials: {', then '.join(told)}."
 
 
@@ -192,7 +192,7 @@ def estimate(interval: Interval, signed: bool = False) -> str:
     """``23.42 ± 0.05``: two decimals; without an interval where there is none."""
     if math.isnan(interval.estimate):
         return DASH
-    centre = f"{interval.estimate:{'+' if signed else ''}.2f}".replace("-", "−")
+    centre = minus(f"{interval.estimate:{'+' if signed else ''}.2f}")
     return centre if math.isnan(interval.low) else f"{centre} ± {interval.half_width:.2f}"
 
 
@@ -218,7 +218,17 @@ def rate(interval: Interval) -> str:
     """``40 % [12, 74]``, whole percents."""
     if interval.n == 0:
         return DASH
-    return f"{interval.estimate:.0%} [{100 * interval.low:.0f}, {100 * interval.high:.0f}]".replace("%", " %")
+    return f"{percent(interval.estimate)} [{100 * interval.low:.0f}, {100 * interval.high:.0f}]"
+
+
+def percent(share: float) -> str:
+    """``40 %``."""
+    return f"{100 * share:.0f} %"
+
+
+def minus(numbers: str) -> str:
+    """Numbers with a minus sign where Python writes a hyphen."""
+    return numbers.replace("-", "−")
 
 
 def setting(value: Any) -> str:
