@@ -139,8 +139,8 @@ def test_r20_hostile_checkpoints_are_refused_by_name(ledger: Ledger, interrupted
 
 
 @pytest.mark.chaos
-@pytest.mark.bar("R16", "checkpoints of 7 runs damaged in 7 ways at once, the study resumed")
-def test_r16_damaged_checkpoints_are_passed_over(ledger: Ledger, interrupted: Path, tmp_path: Path) -> None:
+@pytest.mark.bar("R9", "checkpoints of 7 runs damaged in 7 ways at once, the study resumed")
+def test_r9_damaged_checkpoints_are_passed_over(ledger: Ledger, interrupted: Path, tmp_path: Path) -> None:
     calm, results = tmp_path / "calm", tmp_path / "damaged"
     shutil.copytree(interrupted, calm)
     shutil.copytree(interrupted, results)

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -36,12 +37,21 @@ def _asked(address: str) -> str:
         return ""
 
 
+def _refusal(method: str, address: str) -> int:
+    with pytest.raises(urllib.error.HTTPError, match="Method Not Allowed") as refused:
+        urllib.request.urlopen(urllib.request.Request(address, b"{}", method=method), timeout=5)
+    return refused.value.code
+
+
 def test_the_searches_of_a_study_are_served_until_ctrl_c(made_up: Path) -> None:
     port = free_port()
     process = vaestudy("ui", "made-up", "--optuna", "--port", str(port), results=made_up)
     until(lambda: bool(_asked(f"http://127.0.0.1:{port}/api/studies")), process)
     summaries = json.loads(_asked(f"http://127.0.0.1:{port}/api/studies"))["study_summaries"]
     assert [summary["study_name"] for summary in summaries] == ["made-up/w/adam"]
+    assert _refusal("DELETE", f"http://127.0.0.1:{port}/api/studies/1") == 405
+    assert _refusal("POST", f"http://127.0.0.1:{port}/api/studies") == 405
+    assert json.loads(_asked(f"http://127.0.0.1:{port}/api/studies"))["study_summaries"] == summaries
     os.kill(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=30)
     assert process.returncode == 0, err
@@ -54,7 +64,9 @@ def test_a_port_that_is_taken_is_named(made_up: Path, capsys: pytest.CaptureFixt
         taken.listen()
         port = str(taken.getsockname()[1])
         assert main(["ui", "made-up", "--optuna", "--port", port, "--results", str(made_up)]) == 4
-    assert f"port {port} is taken; name another one with --port" in capsys.readouterr().err
+    out, err = capsys.readouterr()
+    assert not out
+    assert f"port {port} is taken; name another one with --port" in err
 
 
 def test_a_study_must_be_named(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import requests
+from mlflow.server.assistant.api import assistant_router
 
 from tests.tracking import synthetic
 from tests.tracking.conftest import MakeShipper, Server, Shelf, expected_rows, store_uri
@@ -31,6 +33,14 @@ def test_a_server_gets_every_row_once(tmp_path: Path, server: Server, make_shipp
     make_shipper(server.address).finish()
     assert shelf.rows() == expected_rows(tmp_path)
     assert shelf.runs()[f"STUDY {shelf.study}"] == "FINISHED"
+
+
+def test_nobody_is_served_the_assistant(server: Server) -> None:
+    asked = [(method, route.path) for route in assistant_router.routes for method in route.methods]
+    assert ("PUT", f"{assistant_router.prefix}/config") in asked
+    for method, path in asked:
+        reply = requests.request(method, server.address + path, json={}, timeout=30)
+        assert (reply.status_code, reply.text) == (404, "vaestudy serves MLflow without its assistant"), (method, path)
 
 
 def test_a_server_killed_in_mid_ship_loses_and_doubles_nothing(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
+import socket
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -13,7 +13,7 @@ import typer
 
 from vaestudy.cli.arguments import DEFAULT_RESULTS, NameArgument, Results, folder, study_place
 from vaestudy.cli.output import Output
-from vaestudy.errors import UsageError, nearest
+from vaestudy.errors import ServiceError, UsageError, nearest
 from vaestudy.store import ResultsFolder
 
 if TYPE_CHECKING:
@@ -272,6 +272,7 @@ def _serve_optuna(output: Output, name: str | None, results: ResultsFolder | Non
     if name is None:
         raise UsageError("ui --optuna takes the NAME of a study")
     found = folder(name, results)
+    _check_free(port)
     storage = open_storage(found.study().storage.optuna, found.path)
     output.result(f"http://127.0.0.1:{port}/dashboard")
     output.note("Serving on this machine only; Ctrl-C ends it.")
@@ -285,6 +286,7 @@ def _serve_optuna(output: Output, name: str | None, results: ResultsFolder | Non
 
 def _serve_mlflow(output: Output, name: str | None, results: ResultsFolder | None, port: int) -> None:
     from vaestudy.tracking.address import SQLITE, store_file, study_url, tracking_uri, ui_command, without_login
+    from vaestudy.tracking.pages import serve
 
     found = folder(name, results) if name else None
     listed = results or DEFAULT_RESULTS
@@ -298,6 +300,8 @@ def _serve_mlflow(output: Output, name: str | None, results: ResultsFolder | Non
             "there, or let tracking.mlflow name a server"
         )
     command = ui_command(uri, place, port)
+    if command:
+        _check_free(port)
     base = f"http://127.0.0.1:{port}" if command else without_login(uri)
     experiment = _experiment(found.path) if found else None
     output.result(
@@ -307,9 +311,18 @@ def _serve_mlflow(output: Output, name: str | None, results: ResultsFolder | Non
         return
     output.note("Serving on this machine only, in a few seconds; Ctrl-C ends it.")
     try:
-        subprocess.run(command, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        serve(command)
     except KeyboardInterrupt:
         output.note("")
+
+
+def _check_free(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise ServiceError(f"port {port} is taken; name another one with --port") from error
 
 
 def _experiment(study: Path) -> str | None:

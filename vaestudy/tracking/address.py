@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from vaestudy.credentials import credential
 from vaestudy.errors import ServiceError, UsageError
+from vaestudy.tracking.pages import APP
 
 if TYPE_CHECKING:
     from vaestudy.tracking.store import Store
@@ -120,6 +121,8 @@ def ui_command(uri: str, results: Path, port: int = 5000) -> list[str]:
         "-m",
         "mlflow",
         "server",
+        "--app-name",
+        APP,
         "--backend-store-uri",
         uri,
         "--artifacts-destination",
