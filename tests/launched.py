@@ -26,10 +26,11 @@ SMALL = [
     f"target.seeds={TARGETS}",
     "train.epochs=20",
     "confirm.iwae_samples=20",
+    "tracking.figures=false",
 ]
 """The quickstart study in half a minute: 12 trials, 22 reruns."""
 
-LONG = ["train.epochs=100", "tracking.figures=false"]
+LONG = ["train.epochs=100"]
 """Time to meet many faults."""
 
 OFTEN = ["budget.checkpoint_seconds=0.1", "budget.retries=20"]

