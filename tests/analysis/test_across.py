@@ -10,8 +10,10 @@ from scipy import stats
 
 from tests.made_up import Builder, study
 from vaestudy import spec
-from vaestudy.analysis import Across, Records, across, definitions, open_records
-from vaestudy.analysis.across import HEADER, welch_difference
+from vaestudy.analysis import definitions
+from vaestudy.analysis.across import HEADER, Across, across, welch_difference
+from vaestudy.analysis.frames import Records
+from vaestudy.analysis.stored import open_records
 from vaestudy.spec.legal import EQUAL_FOR_ALL
 from vaestudy.spec.models import INDEPENDENT
 

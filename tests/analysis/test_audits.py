@@ -12,8 +12,9 @@ from scipy import stats
 
 from tests.analysis.values import around
 from tests.made_up import Builder, Made, arm, study
-from vaestudy.analysis import compare, load
 from vaestudy.analysis.audits import Audit, audits
+from vaestudy.analysis.compare import compare
+from vaestudy.analysis.frames import load
 from vaestudy.spec import Study
 
 FIVE_DECADES = {"log": [1e-5, 1.0]}

@@ -11,10 +11,12 @@ import pytest
 from tests.analysis.values import around
 from tests.made_up import Builder, study
 from vaestudy import metrics
-from vaestudy.analysis import Reference, bundle, load, open_records, protocol
-from vaestudy.analysis.bundle import contents
+from vaestudy.analysis import protocol
+from vaestudy.analysis.bundle import bundle, contents
 from vaestudy.analysis.document import Bullets, Cite, Document, Grid, Section, latex, markdown
-from vaestudy.analysis.stored import as_stored, record_files
+from vaestudy.analysis.frames import load
+from vaestudy.analysis.protocol import Reference
+from vaestudy.analysis.stored import as_stored, open_records, record_files
 from vaestudy.errors import ConflictError, DataError, DiskError
 from vaestudy.registry import Source
 

@@ -11,9 +11,10 @@ import pytest
 
 from tests.analysis.values import around
 from tests.made_up import Builder, Made, arm, falling, study
-from vaestudy.analysis import Records, compare, load
 from vaestudy.analysis.claims import Claim, Verdict, claims
+from vaestudy.analysis.compare import compare
 from vaestudy.analysis.factorial import factorial
+from vaestudy.analysis.frames import Records, load
 from vaestudy.analysis.targets import reaches, target
 
 VERDICTS: dict[int, Verdict] = {1: "supported", -1: "contradicted", 0: "not settled"}

@@ -9,8 +9,8 @@ import pytest
 
 from tests.analysis.values import around
 from tests.made_up import Builder, study
-from vaestudy.analysis import Comparison, compare, load
-from vaestudy.analysis.compare import Row
+from vaestudy.analysis.compare import Comparison, Row, compare
+from vaestudy.analysis.frames import load
 from vaestudy.records import DEFAULTS
 
 

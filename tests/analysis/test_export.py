@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 
 from tests.made_up import Builder, study
-from vaestudy.analysis import FORMATS, compare, export, export_tables, load
-from vaestudy.analysis.frames import load_parquet
+from vaestudy.analysis.compare import compare
+from vaestudy.analysis.export import FORMATS, export, export_tables
+from vaestudy.analysis.frames import load, load_parquet
 from vaestudy.errors import DataError, DiskError, UsageError
 from vaestudy.records import run_uids
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.made_up import Builder, arm, study
-from vaestudy.analysis import compare, load
+from vaestudy.analysis.compare import compare
 from vaestudy.analysis.factorial import Factorial, factorial, remedy
+from vaestudy.analysis.frames import load
 from vaestudy.spec import Study
 
 ANNEALING = {"train.beta.schedule": "linear"}

@@ -8,9 +8,11 @@ import pytest
 
 from tests.analysis.values import around
 from tests.made_up import TRIVIAL, Builder, study
-from vaestudy.analysis import Records, compare, load, run_figures
+from vaestudy.analysis.compare import compare
 from vaestudy.analysis.drawing import OKABE_ITO, look, render
 from vaestudy.analysis.figures import best_of_n, comparison_figure, learning_curves, study_figures
+from vaestudy.analysis.frames import Records, load
+from vaestudy.analysis.run_figures import run_figures
 from vaestudy.records import RunRecord, attempt_folder, read_runs
 
 

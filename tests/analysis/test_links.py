@@ -8,8 +8,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from tests.made_up import Builder
-from vaestudy.analysis import findings, load
-from vaestudy.analysis.frames import Records
+from vaestudy.analysis.findings import findings
+from vaestudy.analysis.frames import Records, load
 from vaestudy.analysis.links import Links
 from vaestudy.analysis.page import page
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from tests.made_up import TRIVIAL, Builder, Made, arm, falling, study
-from vaestudy.analysis import Records, findings, load
+from vaestudy.analysis.findings import findings
+from vaestudy.analysis.frames import Records, load
 from vaestudy.analysis.outcome_figures import outcome_figures
 from vaestudy.analysis.outcomes import capped_losses, escape, fronts, sensitivity
 from vaestudy.analysis.statistics import Point

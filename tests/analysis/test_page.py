@@ -12,7 +12,7 @@ from selenium.webdriver.common.by import By
 from tests.analysis.values import around
 from tests.conftest import program
 from tests.made_up import Builder, study
-from vaestudy.analysis import export
+from vaestudy.analysis.export import export
 
 METHODS = ("sgd", "adam", "rmsprop")
 SECTIONS = {

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from tests.made_up import Builder, arm, study
-from vaestudy.analysis import load
+from vaestudy.analysis.frames import load
 from vaestudy.analysis.spaces import Dimension, space, unit_cube
 
 

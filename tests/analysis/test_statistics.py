@@ -21,8 +21,8 @@ from vaestudy.analysis.statistics import (
     paired_difference,
     rate_difference,
     rate_interval,
-    winner,
 )
+from vaestudy.analysis.winners import winner
 
 VALUES = st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=12)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.made_up import Builder, Made, falling, study
-from vaestudy.analysis import Records, load
+from vaestudy.analysis.frames import Records, load
 from vaestudy.analysis.targets import Reach, Target, reaches, target
 
 NEVER = falling(70.0, 45.0, 41.0, 40.0, 40.0, 40.0)

@@ -14,7 +14,10 @@ import pytest
 
 from tests.analysis.values import around
 from tests.made_up import Builder, Made, study
-from vaestudy.analysis import Records, export, findings, load, report
+from vaestudy.analysis.export import export
+from vaestudy.analysis.findings import findings
+from vaestudy.analysis.frames import Records, load
+from vaestudy.analysis.report import report
 from vaestudy.analysis.statistics import rate_interval
 
 # --- six seeds at 28.8 and four at the constant decoder ---------------------------------------------------------------

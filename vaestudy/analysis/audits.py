@@ -21,9 +21,9 @@ from vaestudy.analysis.statistics import (
     rate_difference,
     subbox_ranks,
     variance_split,
-    winner,
 )
 from vaestudy.analysis.tables import minus
+from vaestudy.analysis.winners import winner
 from vaestudy.records import VARIED, trial_name
 
 EDGE = 0.1

@@ -20,8 +20,8 @@ from vaestudy.analysis.statistics import (
     mean_interval,
     paired_difference,
     rate_interval,
-    winner,
 )
+from vaestudy.analysis.winners import winner
 
 HEADLINE = "final/test_nll"
 ELBO = "final/test_nelbo"

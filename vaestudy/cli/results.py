@@ -17,7 +17,8 @@ from vaestudy.errors import ServiceError, UsageError, nearest
 from vaestudy.store import ResultsFolder
 
 if TYPE_CHECKING:
-    from vaestudy.analysis import Across, Findings
+    from vaestudy.analysis.across import Across
+    from vaestudy.analysis.findings import Findings
     from vaestudy.records import RunRecord
 
 BARS = "▁▂▃▄▅▆▇█"
@@ -49,7 +50,7 @@ def report(
 
 def show_report(output: Output, path: Path) -> None:
     """Prints a study's report."""
-    from vaestudy.analysis import report as make_report
+    from vaestudy.analysis.report import report as make_report
 
     made, found = make_report(path)
     if output.json_lines:
@@ -134,7 +135,7 @@ def export(
 def _export_tables(
     name: str | None, results: ResultsFolder | None, formats: str | None, tables: bool, out: Path | None
 ) -> list[Path]:
-    from vaestudy.analysis import FORMATS, export_tables
+    from vaestudy.analysis.export import FORMATS, export_tables
 
     if name is None:
         raise UsageError("--from needs --paper FOLDER: where to write the bundle")
@@ -164,7 +165,8 @@ def compare(
     results: Results = None,
 ) -> None:
     """Compares studies: aligns what is the same by its content, says what is not comparable and why."""
-    from vaestudy.analysis import across, open_records
+    from vaestudy.analysis.across import across
+    from vaestudy.analysis.stored import open_records
 
     places = {study: _records_folder(study, results) for study in studies}
     if len({place.resolve() for place in places.values()}) < max(2, len(studies)):
@@ -180,7 +182,7 @@ def _records_folder(study: str, results: ResultsFolder | None) -> Path:
 
 def show_across(output: Output, made: Across) -> None:
     """Prints what is comparable across studies, and what is not."""
-    from vaestudy.analysis import HEADER
+    from vaestudy.analysis.across import HEADER
 
     if output.json_lines:
         for kind, items in (("score", made.lines), ("obstacle", made.obstacles)):

@@ -14,7 +14,6 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial
-from scipy.stats import qmc
 
 from vaestudy.search.space import Spaces, parameters
 from vaestudy.seeding import mix
@@ -58,6 +57,8 @@ class SobolSampler(BaseSampler):
     @cached_property
     def _point(self) -> dict[str, float]:
         """The coordinates in [0, 1) by parameter."""
+        from scipy.stats import qmc  # a second that a launch need not wait for before it has its lock
+
         engine = qmc.Sobol(len(self._names), scramble=True, rng=self._seed)
         if self._index:
             engine.fast_forward(self._index)

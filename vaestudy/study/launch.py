@@ -21,7 +21,6 @@ from vaestudy.spec import Study, cells, first_rung, space, study_hash
 from vaestudy.study.disks import check_sqlite_disk
 from vaestudy.study.folder import StudyFolder, parse_duration
 from vaestudy.study.logs import logging_to
-from vaestudy.study.paper import make_export
 from vaestudy.study.queue import StudyQueue
 from vaestudy.study.ship import Notice, ShipperProcess, lag
 from vaestudy.study.status import Status, make, status
@@ -139,9 +138,15 @@ def launch(
                 listener(now)
 
             _run(study, folder, copy, searches, address, watch, tell, stages)
-        make_export(folder.path, study.report.formats, folder.report)
+        _export(study, folder)
         shipper.finish()
     return _judged(study, status(folder))
+
+
+def _export(study: Study, folder: StudyFolder) -> None:
+    from vaestudy.study.paper import make_export  # with it come matplotlib and scipy, which a start need not wait for
+
+    make_export(folder.path, study.report.formats, folder.report)
 
 
 def _preflight(study: Study, folder: StudyFolder, address: str | None, notice: Notice) -> None:

@@ -9,7 +9,13 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from vaestudy import analysis
+from vaestudy.analysis.bundle import bundle
+from vaestudy.analysis.compare import trials
+from vaestudy.analysis.export import export
+from vaestudy.analysis.findings import Importance
+from vaestudy.analysis.frames import Records, column
+from vaestudy.analysis.spaces import space as searched
+from vaestudy.analysis.stored import open_records
 from vaestudy.errors import DataError
 from vaestudy.registry import import_plugin
 from vaestudy.search import Evaluator, importance
@@ -22,21 +28,21 @@ EVALUATORS: tuple[Evaluator, ...] = ("ped-anova", "fanova")
 
 def make_export(folder: Path, formats: Sequence[str], out: Path) -> list[Path]:
     """Writes a study's tables and figures (``analysis.export``), with the importance of its searched settings."""
-    return analysis.export(folder, formats, out, importances(StudyFolder(folder).study()))
+    return export(folder, formats, out, importances(StudyFolder(folder).study()))
 
 
-def importances(study: Study) -> analysis.Importance:
+def importances(study: Study) -> Importance:
     """Computes the importance of a method's searched settings on a workload, by evaluator, from its ended trials."""
 
-    def computed(records: analysis.Records, workload: str, method: str) -> dict[str, dict[str, float]]:
-        search = analysis.trials(records, workload, method)
+    def computed(records: Records, workload: str, method: str) -> dict[str, dict[str, float]]:
+        search = trials(records, workload, method)
         ended = search[search["outcome"].isin(["done", "diverged"])]
-        values = {dimension.key: dimension.values(ended) for dimension in analysis.space(records, method)}
+        values = {dimension.key: dimension.values(ended) for dimension in searched(records, method)}
         settings = [
             {key: found.iloc[i] for key, found in values.items() if found.iloc[i] == found.iloc[i]}
             for i in range(len(ended))
         ]
-        losses = analysis.column(ended, "final/val_nelbo").where(ended["outcome"] == "done").fillna(math.inf)
+        losses = column(ended, "final/val_nelbo").where(ended["outcome"] == "done").fillna(math.inf)
         ranges = space(study, method)
         return {name: importance(settings, list(losses), ranges, name) for name in EVALUATORS}
 
@@ -58,12 +64,12 @@ def make_bundle(source: Path, out: Path) -> list[Path]:
         ConflictError: ``out`` holds something else.
         DiskError: ``out`` cannot be written.
     """
-    records = analysis.open_records(source)
+    records = open_records(source)
     study = _study(source, records)
-    return analysis.bundle(records, dump_study(study), references(study), out, importances(study))
+    return bundle(records, dump_study(study), references(study), out, importances(study))
 
 
-def _study(source: Path, records: analysis.Records) -> Study:
+def _study(source: Path, records: Records) -> Study:
     """The resolved study that the records were made under, its plugins imported."""
     try:
         study = Study.model_validate_json(json.dumps(records.study))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from vaestudy.analysis import Reference
+from vaestudy.analysis.protocol import Reference
 from vaestudy.data import data_sets
 from vaestudy.distributions import likelihoods
 from vaestudy.metrics import BURDA

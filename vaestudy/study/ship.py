@@ -18,8 +18,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from vaestudy import analysis
 from vaestudy.errors import DataError, VaestudyError
+from vaestudy.records import RunRecord
 from vaestudy.spec import Study, study_hash
 from vaestudy.study.folder import StudyFolder
 from vaestudy.study.locks import held
@@ -44,6 +44,8 @@ RESTART_SECONDS = 30.0
 """The least time between two shippers of a driver."""
 
 Notice = Callable[[str], None]
+
+# The analysis is imported where it is used: the driver imports this module, and need not wait for matplotlib and scipy.
 
 log = logging.getLogger("vaestudy.study.ship")  # not __main__, as which it runs
 
@@ -221,7 +223,7 @@ def _shipper(folder: StudyFolder, command: str, superseded: Callable[[], bool]) 
         folder.path,
         uri,
         command=command,
-        run_figures=analysis.run_figures if study.tracking.figures else _no_figures,
+        run_figures=_figures if study.tracking.figures else _no_figures,
         study_files=_study_files,
         answers=_answers,
         superseded=superseded,
@@ -260,11 +262,20 @@ def _study_files(folder: Path) -> Mapping[str, bytes]:
 
 def _answers(folder: Path) -> Sequence[str]:
     """What the records allow to say so far, one answer a workload and budget."""
+    from vaestudy.analysis.compare import compare
+    from vaestudy.analysis.frames import load
+
     try:
-        return analysis.compare(analysis.load(folder)).answers
+        return compare(load(folder)).answers
     except DataError as error:
         log.warning("no answer: %s", error)
         return ()
+
+
+def _figures(record: RunRecord, folder: Path) -> Mapping[str, bytes]:
+    from vaestudy.analysis.run_figures import run_figures
+
+    return run_figures(record, folder)
 
 
 def _no_figures(record: object, folder: Path) -> Mapping[str, bytes]:

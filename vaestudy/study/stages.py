@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from vaestudy.analysis import best_winner, winner
+from vaestudy.analysis.winners import best_winner, winner
 from vaestudy.execution import Job
 from vaestudy.records import DEFAULTS, VARIED, Run, Stage, Varied
 from vaestudy.search import Told

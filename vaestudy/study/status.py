@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from vaestudy.analysis import best_winner, winner
+from vaestudy.analysis.winners import best_winner, winner
 from vaestudy.records import VARIED, End, Run, RunRecord, attempt_folder, read_runs
 from vaestudy.spec import Cell, Study, budgets, cells, reference_methods
 from vaestudy.study.folder import StudyFolder

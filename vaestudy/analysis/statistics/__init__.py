@@ -8,7 +8,7 @@ from vaestudy.analysis.statistics.aggregate import (
     performance_profile,
     probability_of_improvement,
 )
-from vaestudy.analysis.statistics.budgets import best_winner, expected_best, expected_best_band, winner
+from vaestudy.analysis.statistics.budgets import expected_best, expected_best_band
 from vaestudy.analysis.statistics.fronts import Point, hypervolume, hypervolume_interval, pareto_front
 from vaestudy.analysis.statistics.intervals import (
     BIMODAL_GAP,
@@ -45,7 +45,6 @@ __all__ = [
     "Refusal",
     "SubboxRanks",
     "SurvivalCurve",
-    "best_winner",
     "detectable",
     "detectable_difference",
     "expected_best",
@@ -74,5 +73,4 @@ __all__ = [
     "subbox_ranks",
     "variance_split",
     "wilcoxon_holm",
-    "winner",
 ]

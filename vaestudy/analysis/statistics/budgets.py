@@ -1,9 +1,9 @@
-"""What a tuning budget buys: the winner among n trials and the best score to be expected of them."""
+"""What a tuning budget buys: the best score to be expected of n trials."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -11,31 +11,10 @@ import numpy.typing as npt
 from scipy.special import gammaln
 
 from vaestudy.analysis.statistics.resampling import Array, resample, studentized_reach
-from vaestudy.records import DEFAULTS
 
 RESAMPLES = 2_000
 MIN_TRIALS = 25
 """The fewest trials whose bands kept their coverage in docs/decisions/0005-intervals.md."""
-
-
-def winner(scores: Mapping[int, float | None], budget: int) -> int | None:
-    """The number of the trial with the lowest score among the first ``budget`` numbers; ties: the earlier one.
-
-    Args:
-        scores: L_val at the cap of the trials that reached it, by number; None where there is none.
-        budget: 0 stands for no tuning at all, which chooses the published defaults.
-    """
-    if budget == 0:
-        return DEFAULTS
-    known = [(score, number) for number, score in scores.items() if number < budget and score is not None]
-    return min(known)[1] if known else None
-
-
-def best_winner(scores: Mapping[str, Mapping[int, float | None]], budget: int) -> tuple[str, int] | None:
-    """The method and the number of the trial with the lowest score of all methods' first ``budget`` trials."""
-    chosen = {method: winner(found, budget) for method, found in scores.items()}
-    known = [(scores[method][number], method, number) for method, number in chosen.items() if number is not None]
-    return min(known)[1:] if known else None
 
 
 def expected_best(values: Sequence[float]) -> Array:

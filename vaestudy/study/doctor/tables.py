@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from vaestudy import analysis
+from vaestudy.analysis.export import plain_tables
+from vaestudy.analysis.frames import load
+from vaestudy.analysis.stored import as_stored
 from vaestudy.errors import DataError
 from vaestudy.spec import Study
 from vaestudy.study.doctor.finding import Finding
@@ -22,10 +24,10 @@ def examine_tables(study: Study, folder: StudyFolder, complete: bool) -> Iterato
     if not complete and not folder.report.is_dir():
         return
     try:
-        records = analysis.as_stored(analysis.load(folder.path))
+        records = as_stored(load(folder.path))
     except DataError:  # study.json or a spool is damaged, which others have named
         return
-    made = analysis.plain_tables(records, study.report.formats)
+    made = plain_tables(records, study.report.formats)
     made.pop("study.json", None)  # has the number of the study in MLflow, which may be sent anew
     stale = [name for name, content in made.items() if not _holds(folder.report / name, content)]
     if stale:
