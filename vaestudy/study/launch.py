@@ -6,7 +6,7 @@ import logging
 import signal
 import time
 from collections.abc import Callable, Collection, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -128,25 +128,19 @@ def launch(
             folder.write(study)
             folder.stop_request.unlink(missing_ok=True)
             stack.enter_context(logging_to(folder.log, study.name))
-            storage = open_storage(study.storage.optuna, folder.path)
-            stack.callback(storage.close)
+            storage = stack.enter_context(closing(open_storage(study.storage.optuna, folder.path)))
             searches = open_searches(study, storage, retry_failed)
             shipper = stack.enter_context(ShipperProcess.start(study, folder, command, notice))
+            from vaestudy.study.paper import make_export  # matplotlib and scipy come with it: after the lock
 
             def tell(now: Status) -> None:
                 shipper.tend()
                 listener(now)
 
             _run(study, folder, copy, searches, address, watch, tell, stages)
-        _export(study, folder)
+        make_export(folder.path, study.report.formats, folder.report)
         shipper.finish()
     return _judged(study, status(folder))
-
-
-def _export(study: Study, folder: StudyFolder) -> None:
-    from vaestudy.study.paper import make_export  # with it come matplotlib and scipy, which a start need not wait for
-
-    make_export(folder.path, study.report.formats, folder.report)
 
 
 def _preflight(study: Study, folder: StudyFolder, address: str | None, notice: Notice) -> None:
