@@ -130,6 +130,16 @@ def test_free_bits_never_lower_what_is_paid_and_examples_pay_at_least_the_batch(
     assert batch >= float(rate.sum(-1).mean(-1)) - 1e-12
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_a_member_without_free_bits_pays_the_same_to_the_bit_beside_one_with_them(seed: int) -> None:
+    rate = (rates(2, 67, 10, seed=seed) - 0.1).float().requires_grad_()  # rounding leaves collapsed rates below 0
+    alone = FreeBitsTable([FreeBits()], 10, rate).rate(rate[:1])
+    beside = FreeBitsTable([FreeBits(), FreeBits(0.5)], 10, rate).rate(rate)
+    assert torch.equal(alone[0], beside[0])
+    gradients = [torch.autograd.grad(paid[0], rate)[0][0] for paid in (alone, beside)]
+    assert torch.equal(*gradients)
+
+
 def test_members_of_one_table_keep_their_own_free_bits() -> None:
     members = [FreeBits(), FreeBits(0.8), FreeBits(2.0, "total"), FreeBits(0.7, "group", 2, "example")]
     rate = rates(4, 5, 6)

@@ -12,7 +12,7 @@ from tests.tasks import populate, random_task, settings
 from vaestudy.errors import CheckpointError
 from vaestudy.optimizers import optimizers
 from vaestudy.optimizers.base import Row
-from vaestudy.population import Member, Population
+from vaestudy.population import Member, Population, _Stretch
 from vaestudy.seeding import Seeds
 from vaestudy.timeline import Timeline
 
@@ -165,6 +165,15 @@ def test_clipping_bounds_the_step_of_sgd() -> None:
     start = row(population, 0)
     population.train(1)
     assert float((row(population, 0) - start).norm()) == pytest.approx(0.01, rel=1e-4)
+
+
+def test_a_gradient_whose_norm_overflows_stays_as_it_is_without_a_bound_beside_one_with_a_bound() -> None:
+    task = random_task()
+    population = populate(task, [(1, settings("sgd")), (2, settings("sgd", train={"clip_norm": 1.0}))])
+    grads = torch.full((2, task.model.layout.width), 1e30)
+    clipped = _Stretch(task, population.members, 1, grads.dtype)._clipped(grads)
+    assert torch.equal(clipped[0], grads[0])
+    assert clipped[1].eq(0).all()
 
 
 def test_members_may_differ_in_every_setting_of_their_training() -> None:

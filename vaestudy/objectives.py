@@ -58,17 +58,20 @@ class FreeBitsTable:
         self._nats = torch.tensor([m.nats for m in members], dtype=like.dtype, device=like.device)
         self._filled = torch.zeros_like(units, dtype=like.dtype).scatter_(1, units, 1.0)
         self._batch = torch.tensor([m.average == "batch" for m in members], device=like.device)
+        self._without = torch.tensor([m.nats == 0 for m in members], device=like.device)
         self._off = all(m.nats == 0 for m in members)
 
     def rate(self, rate: Tensor) -> Tensor:
         """The rate that training pays, ``[K]``, from the rate per example and dimension ``[K, B, Z]``."""
+        plain = rate.sum(-1).mean(-1)
         if self._off:
-            return rate.sum(-1).mean(-1)
+            return plain
         unit = torch.zeros_like(rate).scatter_add_(2, self._units[:, None, :].expand_as(rate), rate)
         floor = self._nats[:, None] * self._filled
         mean = _at_least(unit.mean(1), floor).sum(-1)
         each = _at_least(unit, floor[:, None, :]).sum(-1).mean(-1)
-        return torch.where(self._batch, mean, each)
+        # Summed in another order, a rate without a floor would differ in its last bit from that of a member alone.
+        return torch.where(self._without, plain, torch.where(self._batch, mean, each))
 
 
 def _units(member: FreeBits, latent_dim: int) -> list[int]:

@@ -296,7 +296,7 @@ class _Stretch:
         if self._clip is None:
             return grads
         norm = grads.norm(dim=1, keepdim=True)
-        return grads * torch.clamp(self._clip / norm, max=1.0)
+        return grads * torch.where(self._clip < norm, self._clip / norm, 1.0)  # without a bound 1, of any norm
 
     def _frozen_columns(self, i: int, params: Tensor) -> Tensor | None:
         codes = self._frozen[i]
