@@ -41,7 +41,8 @@ def serve(command: list[str]) -> None:
     Raises:
         ServiceError: it has ended by itself.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell's background command begins with SIGINT ignored
+        signal.signal(number, signal.default_int_handler)
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     try:
         code = server.wait()
