@@ -38,7 +38,7 @@ __all__ = ["postgres"]
 def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
     """A study that nobody disturbed: its folder, its standard output, its standard error."""
     results = tmp_path_factory.mktemp("undisturbed")
-    out, err = finished(launch(results, "tracking.figures=true"))
+    out, err = finished(launch(results, "tracking.figures=true", "report.figures=true"))
     return results / "quickstart", out, err
 
 

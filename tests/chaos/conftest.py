@@ -12,7 +12,15 @@ from tests.chaos.ledger import Ledger, append
 from tests.launched import LONG, calm
 
 HELD = pytest.StashKey[bool]()
-FIRST = ("test_shipping", "test_drivers", "test_services", "test_strangers", "test_workers", "test_scarcity")
+FIRST = (
+    "test_shipping",
+    "test_drivers",
+    "test_scarcity",
+    "test_hosts",
+    "test_workers",
+    "test_strangers",
+    "test_services",
+)
 """The files that take longest, in `make chaos` begun first, so that they end with the others."""
 
 

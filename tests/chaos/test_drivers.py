@@ -11,11 +11,11 @@ import pytest
 
 from tests.chaos.checkers import check_same
 from tests.chaos.ledger import Ledger
-from tests.launched import OFTEN, SMALL, calm, finished, launch, runs_of, until, vaestudy, workers
+from tests.launched import FEW, OFTEN, SMALL, calm, finished, launch, runs_of, until, vaestudy, workers
 from vaestudy.study.folder import StudyFolder
 
 POINTS = ("after-ask", "after-start", "mid-epoch", "after-report", "after-end", "after-tell", "confirm", "export")
-COUNTS = {"mid-epoch": (2, 5, 9), "export": (1, 5, 20)}
+COUNTS = {"mid-epoch": (2, 5, 9), "export": (1, 5, 11)}
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 
@@ -23,10 +23,11 @@ pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 @pytest.mark.timeout(1800)
 @pytest.mark.bar("R1", "driver killed -9 at 8 named points, 3 times each, in one study")
 def test_r1_a_killed_driver_loses_and_doubles_nothing(ledger: Ledger, tmp_path: Path) -> None:
-    more = ["search.trials=12", "resources.population=2"]  # enough, and few enough at once, that each kill leaves some
-    undisturbed = calm(tmp_path / "undisturbed", *more)
+    enough = [*FEW, "search.trials=8"]
+    few_at_once = ["resources.population=2", "resources.workers=1"]  # so that each kill leaves some
+    undisturbed = calm(tmp_path / "undisturbed", *enough, "resources.population=2")
     study = tmp_path / "quickstart"
-    command = ["launch", "studies/quickstart.yaml", *SMALL, *OFTEN, *more]
+    command = ["launch", "studies/quickstart.yaml", *SMALL, *OFTEN, *enough, *few_at_once]
     for point in POINTS:
         for count in COUNTS.get(point, (1, 2, 3)):
             module = f"tests.chaos.aimed {point} {count}"

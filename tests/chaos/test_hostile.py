@@ -31,7 +31,7 @@ workloads:
     model: {name: mlp, hidden: [32], latent_dim: 5}
     likelihood: bernoulli
     batch_size: 64
-train: {epochs: 400}
+train: {epochs: 150}
 methods:
   adam: {optimizer: adam, search: {lr: {log: [1e-5, 1e-3]}}}
 search: {sampler: {name: sobol}, trials: 8, pruner: {name: none}}
@@ -39,6 +39,7 @@ confirm: {seeds: 1, sources: 0, iwae_samples: 2}
 resources: {population: 8, workers: 1}
 budget: {checkpoint_seconds: 0}
 tracking: {mlflow: none}
+report: {figures: false}
 """
 MARK = "/tmp/vaestudy-hostile-mark"
 

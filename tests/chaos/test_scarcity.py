@@ -11,7 +11,7 @@ import torch
 
 from tests.chaos.checkers import check, check_numbers
 from tests.chaos.ledger import Ledger
-from tests.launched import SMALL, calm, finished, runs_of, vaestudy
+from tests.launched import FEW, SMALL, calm, finished, runs_of, vaestudy
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 
@@ -29,10 +29,12 @@ workloads:
 train: {epochs: 1}
 methods:
   adam: {optimizer: adam, search: {lr: {log: [1e-5, 1e-3]}}}
-search: {sampler: {name: random}, trials: 8}
+search: {sampler: {name: random}, trials: 4}
 confirm: {seeds: 1, sources: 0, iwae_samples: 2}
-resources: {population: 8, workers: 1}
+resources: {population: 4, workers: 1}
 budget: {retries: 1}
+tracking: {figures: false}
+report: {figures: false}
 plugins: [tests.chaos.cramped]
 """
 
@@ -52,7 +54,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study with all the space it wants."""
-    return calm(tmp_path_factory.mktemp("undisturbed"))
+    return calm(tmp_path_factory.mktemp("undisturbed"), *FEW)
 
 
 @pytest.mark.timeout(900)
@@ -63,7 +65,7 @@ def test_r15_a_full_disk_ends_the_study_clearly_and_loses_nothing(
     study, ballast = small_disk / "quickstart", small_disk / "ballast"
     fill = f"cat /dev/zero > {ballast} 2>/dev/null || true"
     rarely, often = ["budget.checkpoint_seconds=3600"], ["budget.checkpoint_seconds=0"]
-    first = ["launch", "studies/quickstart.yaml", *SMALL]
+    first = ["launch", "studies/quickstart.yaml", *SMALL, *FEW]
     for point, arguments in (
         ("after-report 2", [*first, *rarely]),
         ("after-start 2", [*first, *often]),
@@ -86,7 +88,7 @@ def test_r15_a_full_disk_ends_the_study_clearly_and_loses_nothing(
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=WITH_GPU)])
 @pytest.mark.parametrize(("share", "code"), [(0.4, 0), (1.5, 6)], ids=["for two", "for none"])
-@pytest.mark.bar("memory", "workers that cannot allocate what 8 runs together need")
+@pytest.mark.bar("memory", "workers that cannot allocate what 4 runs together need")
 def test_memory_that_is_short_makes_groups_smaller(
     ledger: Ledger, tmp_path: Path, share: float, code: int, device: str
 ) -> None:

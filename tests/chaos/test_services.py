@@ -17,7 +17,7 @@ __all__ = ["postgres"]
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 
 TRIALS, RESTARTS, DOWN_SECONDS = 4, 5, 10.0
-SIZE = [f"search.trials={TRIALS}", "report.formats=[csv]", "--stage", "search"]
+SIZE = [f"search.trials={TRIALS}", "--stage", "search"]
 """The search alone: no other stage asks the database."""
 
 

@@ -17,7 +17,7 @@ from vaestudy.study.folder import StudyFolder
 from vaestudy.study.status import Status, status
 
 TINY = ["search.trials=2", "confirm.seeds=1", "confirm.sources=0", "target.seeds=1", "train.epochs=20"]
-TINY += ["confirm.iwae_samples=5", "plugins=[tests.chaos.clocks]", "report.formats=[csv]"]
+TINY += ["confirm.iwae_samples=5", "plugins=[tests.chaos.clocks]", "tracking.figures=false", "report.figures=false"]
 
 
 def seen_while_it_runs(results: Path, clocks: Path | None) -> list[Status]:

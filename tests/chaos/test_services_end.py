@@ -13,7 +13,7 @@ from tests.launched import finished, until, vaestudy
 from tests.tracking.conftest import Server, Shelf
 
 TINY = ["search.trials=2", "confirm.seeds=1", "confirm.sources=0", "target.seeds=1", "train.epochs=20"]
-TINY += ["confirm.iwae_samples=5", "report.formats=[csv]"]
+TINY += ["confirm.iwae_samples=5", "tracking.figures=false", "report.figures=false"]
 
 
 @pytest.mark.chaos

@@ -10,6 +10,7 @@ import pytest
 from tests.chaos.checkers import check, check_same
 from tests.chaos.ledger import Ledger
 from tests.launched import (
+    FEW,
     LONG,
     OFTEN,
     finished,
@@ -42,7 +43,7 @@ def test_r2_killed_workers_change_no_number(ledger: Ledger, long: Path, tmp_path
 
 @pytest.mark.bar("R11", "every run of a method diverges")
 def test_r11_runs_that_diverge_end_as_such_and_leave_no_infinity(ledger: Ledger, tmp_path: Path) -> None:
-    finished(launch(tmp_path, "methods.sgd.search.lr.log=[1e10, 1e11]", "report.formats=[csv]", "confirm.seeds=1"))
+    finished(launch(tmp_path, "methods.sgd.search.lr.log=[1e10, 1e11]", "confirm.seeds=1", *FEW))
     study = tmp_path / "quickstart"
     mine = [record for record in runs_of(study).values() if record.run.method == "sgd"]
     for record in mine:

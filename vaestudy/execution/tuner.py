@@ -16,6 +16,7 @@ from typing import Any, Literal, ParamSpec, TypeVar
 
 import ray
 from ray import tune
+from ray.air._internal import usage
 from ray.tune.execution import class_cache
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
@@ -30,8 +31,13 @@ from vaestudy.execution.worker import Worker
 
 log = logging.getLogger(__name__)
 
-class_cache.ENV_VARS_TO_PROPAGATE -= {name for name in class_cache.ENV_VARS_TO_PROPAGATE if name.startswith("AWS_")}
-"""Tune would hand the driver's cloud keys to its workers on their command lines, which everybody may read."""
+class_cache.ENV_VARS_TO_PROPAGATE.clear()
+class_cache.DEFAULT_ENV_VARS.clear()
+"""Tune would hand the driver's cloud keys to its workers on their command lines, which everybody may read; and for
+whatever it hands over it would have workers started anew, while those that Ray has started with itself lie idle."""
+
+usage.tag_callbacks = lambda callbacks: False
+"""Tune would load MLflow, and wait seconds for it, to count callbacks for statistics that are off."""
 
 P = ParamSpec("P")
 T = TypeVar("T")

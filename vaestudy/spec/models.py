@@ -270,6 +270,7 @@ class ReportOptions(Frozen):
 
     baseline: str | None = Field(default=None, description="the method that others are compared with")
     formats: tuple[Literal["csv", "parquet", "md", "tex", "html"], ...] = ("csv", "parquet", "md", "tex", "html")
+    figures: bool = Field(default=True, description="false: a study ends with its tables alone; no figures, no page")
 
 
 class Study(Frozen):

@@ -131,14 +131,13 @@ def launch(
             storage = stack.enter_context(closing(open_storage(study.storage.optuna, folder.path)))
             searches = open_searches(study, storage, retry_failed)
             shipper = stack.enter_context(ShipperProcess.start(study, folder, command, notice))
-            from vaestudy.study.paper import make_export  # matplotlib and scipy come with it: after the lock
 
             def tell(now: Status) -> None:
                 shipper.tend()
                 listener(now)
 
             _run(study, folder, copy, searches, address, watch, tell, stages)
-        make_export(folder.path, study.report.formats, folder.report)
+        _report(study, folder)
         shipper.finish()
     return _judged(study, status(folder))
 
@@ -311,6 +310,12 @@ def open_searches(study: Study, storage: RetryingStorage, retry_failed: bool) ->
         for search in searches.values():
             search.retry_failed()
     return searches
+
+
+def _report(study: Study, folder: StudyFolder) -> None:
+    from vaestudy.study.paper import make_report  # matplotlib and scipy come with it, for which no run is to wait
+
+    make_report(study, folder)
 
 
 def _judged(study: Study, final: Status) -> Status:

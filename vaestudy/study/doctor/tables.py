@@ -33,14 +33,14 @@ def examine_tables(study: Study, folder: StudyFolder, complete: bool) -> Iterato
     if stale:
         shown = ", ".join(stale[:3]) + (f" and {len(stale) - 3} more" if stale[3:] else "")
         remedy = f"vaestudy export {study.name}"
-        export = partial(_export, study, folder) if complete else None
+        export = partial(_report, study, folder) if complete else None
         yield Finding("damage" if complete else "note", "report", f"stale or missing: {shown}", remedy, export)
 
 
-def _export(study: Study, folder: StudyFolder) -> None:
-    from vaestudy.study.paper import make_export  # with it comes Optuna's importance
+def _report(study: Study, folder: StudyFolder) -> None:
+    from vaestudy.study.paper import make_report  # with it comes Optuna's importance
 
-    make_export(folder.path, study.report.formats, folder.report)
+    make_report(study, folder)
 
 
 def _holds(path: Path, content: bytes) -> bool:
