@@ -16,7 +16,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
+
+from pydantic_core import from_json
 
 from vaestudy.errors import DataError, DiskError
 
@@ -323,7 +325,15 @@ def inspect_spool(path: Path) -> SpoolState:
             break
         payloads.append(payload)
     # One call for all lines: half the time of a call for each.
-    return SpoolState(json.loads(b"[%s]" % b",".join(payloads)), damaged, torn)
+    return SpoolState(_parsed(b"[%s]" % b",".join(payloads)), damaged, torn)
+
+
+def _parsed(payload: bytes) -> list[dict[str, Any]]:
+    """As ``json.loads`` in a third of its time, which alone takes halves of surrogate pairs: paths may hold them."""
+    try:
+        return cast(list[dict[str, Any]], from_json(payload))
+    except ValueError:
+        return cast(list[dict[str, Any]], json.loads(payload))
 
 
 def _write_plan(study: Path, run: Run) -> None:

@@ -11,8 +11,9 @@ import pytest
 
 from tests.made_up import Builder, study
 from vaestudy.analysis.compare import compare
-from vaestudy.analysis.export import FORMATS, export, export_tables
+from vaestudy.analysis.export import export
 from vaestudy.analysis.frames import load, load_parquet
+from vaestudy.analysis.table_files import FORMATS, export_tables
 from vaestudy.errors import DataError, DiskError, UsageError
 from vaestudy.records import run_uids
 

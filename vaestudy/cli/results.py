@@ -135,7 +135,7 @@ def export(
 def _export_tables(
     name: str | None, results: ResultsFolder | None, formats: str | None, tables: bool, out: Path | None
 ) -> list[Path]:
-    from vaestudy.analysis.export import FORMATS, export_tables
+    from vaestudy.analysis.table_files import FORMATS, export_tables
 
     if name is None:
         raise UsageError("--from needs --paper FOLDER: where to write the bundle")

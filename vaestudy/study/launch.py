@@ -22,6 +22,7 @@ from vaestudy.study.disks import check_sqlite_disk
 from vaestudy.study.folder import StudyFolder, parse_duration
 from vaestudy.study.logs import logging_to
 from vaestudy.study.queue import StudyQueue
+from vaestudy.study.reports import reporter
 from vaestudy.study.ship import Notice, ShipperProcess, lag
 from vaestudy.study.status import Status, make, status
 from vaestudy.study.working_copy import WorkingCopy, ask_to_stop, refresh
@@ -131,13 +132,14 @@ def launch(
             storage = stack.enter_context(closing(open_storage(study.storage.optuna, folder.path)))
             searches = open_searches(study, storage, retry_failed)
             shipper = stack.enter_context(ShipperProcess.start(study, folder, command, notice))
+            write_report = reporter(study)
 
             def tell(now: Status) -> None:
                 shipper.tend()
                 listener(now)
 
             _run(study, folder, copy, searches, address, watch, tell, stages)
-        _report(study, folder)
+        write_report(folder)
         shipper.finish()
     return _judged(study, status(folder))
 
@@ -310,12 +312,6 @@ def open_searches(study: Study, storage: RetryingStorage, retry_failed: bool) ->
         for search in searches.values():
             search.retry_failed()
     return searches
-
-
-def _report(study: Study, folder: StudyFolder) -> None:
-    from vaestudy.study.paper import make_report  # matplotlib and scipy come with it, for which no run is to wait
-
-    make_report(study, folder)
 
 
 def _judged(study: Study, final: Status) -> Status:

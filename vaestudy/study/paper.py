@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from vaestudy.analysis.bundle import bundle
 from vaestudy.analysis.compare import trials
-from vaestudy.analysis.export import export, export_tables
+from vaestudy.analysis.export import export
 from vaestudy.analysis.findings import Importance
 from vaestudy.analysis.frames import Records, column
 from vaestudy.analysis.spaces import space as searched
@@ -29,15 +29,6 @@ EVALUATORS: tuple[Evaluator, ...] = ("ped-anova", "fanova")
 def make_export(folder: Path, formats: Sequence[str], out: Path) -> list[Path]:
     """Writes a study's tables and figures (``analysis.export``), with the importance of its searched settings."""
     return export(folder, formats, out, importances(StudyFolder(folder).study()))
-
-
-def make_report(study: Study, folder: StudyFolder) -> None:
-    """Writes what a study has in ``report/`` at its end: as its section ``report`` says."""
-    wanted = study.report.formats
-    if study.report.figures:
-        make_export(folder.path, wanted, folder.report)
-    else:
-        export_tables(folder.path, [name for name in wanted if name != "html"], folder.report)
 
 
 def importances(study: Study) -> Importance:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Severity = Literal["damage", "warning", "note"]
-Repair = Callable[[], None]
+Repair = Callable[[], object]
 
 
 @dataclass(frozen=True)
