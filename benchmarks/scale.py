@@ -32,7 +32,8 @@ from vaestudy.execution.jobs import Job, News
 from vaestudy.execution.tuner import Dispatcher
 from vaestudy.records import End, Report
 from vaestudy.search import open_storage
-from vaestudy.spec import Study, load_study, study_hash
+from vaestudy.spec import Study, study_hash
+from vaestudy.spec.loader import load_study
 from vaestudy.study.folder import StudyFolder
 from vaestudy.study.launch import MOST_SHARE, TICK_SECONDS, Heartbeat, Watch, common_of, open_searches
 from vaestudy.study.queue import StudyQueue

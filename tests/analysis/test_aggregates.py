@@ -10,7 +10,7 @@ from scipy import stats
 from tests.made_up import TRIVIAL, Builder, Made, falling, study
 from vaestudy.analysis.aggregates import Aggregate, Aggregates, aggregates, utilities
 from vaestudy.analysis.frames import Records, load
-from vaestudy.analysis.statistics import FriedmanTest, Refusal
+from vaestudy.analysis.statistics.ranks import FriedmanTest, Refusal
 from vaestudy.analysis.targets import reaches, target
 
 GOAL = 30.0

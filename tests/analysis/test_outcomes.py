@@ -14,7 +14,7 @@ from vaestudy.analysis.findings import findings
 from vaestudy.analysis.frames import Records, load
 from vaestudy.analysis.outcome_figures import outcome_figures
 from vaestudy.analysis.outcomes import capped_losses, escape, fronts, sensitivity
-from vaestudy.analysis.statistics import Point
+from vaestudy.analysis.statistics.fronts import Point
 
 
 def passing(*points: Point) -> Made:

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from vaestudy.analysis.statistics import (
+from vaestudy.analysis.statistics.budgets import expected_best
+from vaestudy.analysis.statistics.intervals import (
     Interval,
     detectable_difference,
-    expected_best,
     independent_difference,
     is_bimodal,
     mean_interval,

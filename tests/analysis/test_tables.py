@@ -8,7 +8,7 @@ import pytest
 from tests.analysis.values import around
 from tests.made_up import Builder, study
 from vaestudy.analysis.report import report
-from vaestudy.analysis.statistics import Interval
+from vaestudy.analysis.statistics.intervals import Interval
 from vaestudy.analysis.tables import count, estimate, rate, setting
 
 NAN = math.nan

@@ -18,7 +18,7 @@ from vaestudy.analysis.export import export
 from vaestudy.analysis.findings import findings
 from vaestudy.analysis.frames import Records, load
 from vaestudy.analysis.report import report
-from vaestudy.analysis.statistics import rate_interval
+from vaestudy.analysis.statistics.intervals import rate_interval
 
 # --- six seeds at 28.8 and four at the constant decoder ---------------------------------------------------------------
 

@@ -13,6 +13,7 @@ import pytest
 
 from tests.made_up import Builder, study
 from vaestudy.cli import main
+from vaestudy.study.folder import StudyFolder
 
 ROOT = Path(__file__).parents[2]
 QUICKSTART = str(ROOT / "studies" / "quickstart.yaml")
@@ -283,9 +284,12 @@ def test_schema_is_the_schema_that_ships(capsys: pytest.CaptureFixture[str]) -> 
     assert json.loads(out) == json.loads((ROOT / "studies" / "study.schema.json").read_text())
 
 
-def test_help_does_not_wait_for_torch_or_ray() -> None:
+@pytest.mark.parametrize("command", ["--help", "status made-up", "stop made-up", "logs made-up", "list"])
+def test_what_trains_nothing_does_not_wait_for_torch_or_ray(tmp_path: Path, command: str) -> None:
+    Builder(tmp_path).search("adam", [30.0])
     heavy = {"torch", "ray", "mlflow", "optuna"}
-    code = f"import sys; from vaestudy.cli import main; main(['--help']); print(sorted({heavy} & set(sys.modules)))"
+    arguments = [*command.split(), *([] if command == "--help" else ["--results", str(tmp_path)])]
+    code = f"import sys; from vaestudy.cli import main; main({arguments}); print(sorted({heavy} & set(sys.modules)))"
     out = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
@@ -295,6 +299,23 @@ def test_help_does_not_wait_for_torch_or_ray() -> None:
         env={**os.environ, "NO_COLOR": "1"},
     ).stdout
     assert out.splitlines()[-1] == "[]"
+
+
+def test_the_shipper_and_a_refused_resume_do_without_torch(tmp_path: Path) -> None:
+    builder = Builder(tmp_path)
+    code = (
+        "import sys, vaestudy.study.ship; from vaestudy.cli import main; "
+        "print(main(sys.argv[1:]), 'torch' in sys.modules)"
+    )
+    with StudyFolder(builder.folder).lock():
+        done = subprocess.run(
+            [sys.executable, "-c", code, "resume", "made-up", "--results", str(tmp_path)],
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=ROOT,
+        )
+    assert done.stdout.splitlines()[-1] == "5 False", done.stderr
 
 
 def test_an_internal_error_is_one_line_and_a_crash_file(

@@ -9,7 +9,7 @@ import pytest
 
 from tests.made_up import Builder, study
 from vaestudy.cli import main
-from vaestudy.spec import load_study
+from vaestudy.spec.loader import load_study
 from vaestudy.study.references import references
 
 

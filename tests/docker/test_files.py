@@ -11,7 +11,7 @@ from ray.autoscaler._private.util import prepare_config, validate_config
 
 from tests.fixtures.docker_files import DOCKER, checked, documents
 from tests.launched import ROOT
-from vaestudy.spec import load_study
+from vaestudy.spec.loader import load_study
 from vaestudy.study import slurm
 
 QUICKSTART = ROOT / "studies" / "quickstart.yaml"

@@ -21,7 +21,7 @@ from ray.scripts.scripts import start
 
 from tests.fixtures.docker_files import Document, checked, kustomized, of_kind, tried, with_secrets
 from tests.launched import ROOT
-from vaestudy.spec import load_study
+from vaestudy.spec.loader import load_study
 from vaestudy.study import kuberay
 
 QUICKSTART = ROOT / "studies" / "quickstart.yaml"

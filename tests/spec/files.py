@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from vaestudy.spec import Study, load_study
+from vaestudy.spec import Study
+from vaestudy.spec.loader import load_study
 
 GOOD = """\
 version: 1

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.spec.files import GOOD, load, varied
-from vaestudy.spec import differences, dump_study, load_study, study_hash
+from vaestudy.spec import differences, dump_study, study_hash
+from vaestudy.spec.loader import load_study
 
 SHIPPED = sorted(Path(__file__).parents[2].glob("studies/*.yaml"))
 

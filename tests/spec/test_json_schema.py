@@ -10,7 +10,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from tests.spec.files import GOOD, varied
-from vaestudy.spec import json_schema, load_study
+from vaestudy.spec.json_schema import json_schema
+from vaestudy.spec.loader import load_study
 
 STUDIES = Path(__file__).parents[2] / "studies"
 SHIPPED = sorted(STUDIES.glob("*.yaml"))

@@ -11,7 +11,7 @@ import pytest
 from tests.spec.files import GOOD, load, varied
 from vaestudy.errors import SpecError
 from vaestudy.optimizers import optimizers
-from vaestudy.spec import load_study
+from vaestudy.spec.loader import load_study
 
 
 def problems(folder: Path, text: str | bytes, *overrides: str) -> list[str]:

@@ -11,7 +11,8 @@ import pytest
 
 from tests.launched import ROOT
 from vaestudy.errors import UsageError
-from vaestudy.spec import load_study, study_hash
+from vaestudy.spec import study_hash
+from vaestudy.spec.loader import load_study
 from vaestudy.study.parcel import pack
 
 QUICKSTART = ROOT / "studies" / "quickstart.yaml"

@@ -20,7 +20,7 @@ from vaestudy.analysis import definitions
 from vaestudy.analysis.compare import FAILURES, Comparison, Row, compare
 from vaestudy.analysis.definitions import Definition, Difference
 from vaestudy.analysis.frames import Records
-from vaestudy.analysis.statistics import LEVEL, Interval, paired_difference
+from vaestudy.analysis.statistics.intervals import LEVEL, Interval, paired_difference
 from vaestudy.analysis.tables import DASH, estimate, paired, rate
 
 PAIRED, WELCH = "paired by seed", "Welch"

@@ -10,20 +10,16 @@ import pandas as pd
 
 from vaestudy.analysis.compare import confirmed
 from vaestudy.analysis.frames import Records, column
-from vaestudy.analysis.statistics import (
-    FriedmanTest,
-    Interval,
-    PairedTest,
+from vaestudy.analysis.statistics.aggregate import (
     Profile,
-    Refusal,
-    friedman,
     interquartile_mean,
     normalised_score,
     optimality_gap,
     performance_profile,
     probability_of_improvement,
-    wilcoxon_holm,
 )
+from vaestudy.analysis.statistics.intervals import Interval
+from vaestudy.analysis.statistics.ranks import FriedmanTest, PairedTest, Refusal, friedman, wilcoxon_holm
 from vaestudy.analysis.targets import Reach, Target, trivial_of
 
 

@@ -14,14 +14,9 @@ from vaestudy.analysis.compare import Comparison, Row, by_trial, confirmed, soun
 from vaestudy.analysis.definitions import INDEPENDENT
 from vaestudy.analysis.frames import Records, column
 from vaestudy.analysis.spaces import Dimension, short, space, unit_cube
-from vaestudy.analysis.statistics import (
-    Interval,
-    detectable,
-    paired_difference,
-    rate_difference,
-    subbox_ranks,
-    variance_split,
-)
+from vaestudy.analysis.statistics.intervals import Interval, detectable, paired_difference, rate_difference
+from vaestudy.analysis.statistics.subboxes import subbox_ranks
+from vaestudy.analysis.statistics.variance import variance_split
 from vaestudy.analysis.tables import minus
 from vaestudy.analysis.winners import winner
 from vaestudy.records import VARIED, trial_name

@@ -15,12 +15,12 @@ from vaestudy.analysis.compare import Comparison, Row, by_seed, confirmed, trial
 from vaestudy.analysis.factorial import Factorial
 from vaestudy.analysis.frames import Records, column
 from vaestudy.analysis.outcomes import sensitivity
-from vaestudy.analysis.statistics import (
+from vaestudy.analysis.statistics.aggregate import probability_of_improvement
+from vaestudy.analysis.statistics.intervals import (
     Interval,
     detectable,
     independent_difference,
     paired_difference,
-    probability_of_improvement,
     rate_difference,
 )
 from vaestudy.analysis.tables import minus

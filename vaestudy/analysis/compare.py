@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from vaestudy.analysis.frames import Records
-from vaestudy.analysis.statistics import (
+from vaestudy.analysis.statistics.intervals import (
     Interval,
     detectable_difference,
     is_bimodal,

@@ -11,7 +11,7 @@ from typing import Any
 
 from vaestudy.analysis.compare import Comparison, Row
 from vaestudy.analysis.frames import Records
-from vaestudy.analysis.statistics import Interval, mean_interval, paired_difference
+from vaestudy.analysis.statistics.intervals import Interval, mean_interval, paired_difference
 
 PLAIN = "none"
 

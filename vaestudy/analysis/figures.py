@@ -19,7 +19,9 @@ from vaestudy.analysis.curves import curves, seed_curves
 from vaestudy.analysis.drawing import legend, look, plain, sheet
 from vaestudy.analysis.frames import Records, column
 from vaestudy.analysis.outcomes import capped_losses
-from vaestudy.analysis.statistics import Interval, expected_best_band, probability_best
+from vaestudy.analysis.statistics.budgets import expected_best_band
+from vaestudy.analysis.statistics.intervals import Interval
+from vaestudy.analysis.statistics.leaders import probability_best
 from vaestudy.analysis.targets import trivial_of
 
 TRIVIAL = "best constant decoder"

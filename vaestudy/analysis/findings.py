@@ -12,7 +12,7 @@ from vaestudy.analysis.compare import Comparison, compare
 from vaestudy.analysis.factorial import Factorial, factorial
 from vaestudy.analysis.frames import Records
 from vaestudy.analysis.outcomes import Escape, Front, Sensitivity, capped_losses, escape, fronts, sensitivity
-from vaestudy.analysis.statistics import LeaderChange, leader_changes
+from vaestudy.analysis.statistics.leaders import LeaderChange, leader_changes
 from vaestudy.analysis.targets import Reach, Target, reaches, target
 
 Importance = Callable[[Records, str, str], Mapping[str, Mapping[str, float]]]

@@ -16,7 +16,9 @@ from vaestudy.analysis.factorial import Factorial
 from vaestudy.analysis.findings import Findings
 from vaestudy.analysis.frames import Records, column
 from vaestudy.analysis.outcomes import TOLERANCE_NATS, Front, Sensitivity
-from vaestudy.analysis.statistics import Interval, SurvivalCurve, pareto_front
+from vaestudy.analysis.statistics.fronts import pareto_front
+from vaestudy.analysis.statistics.intervals import Interval
+from vaestudy.analysis.statistics.survival import SurvivalCurve
 
 MOST_COLUMNS = 4
 """Panels beside each other; more would be too small to read on a page."""

@@ -14,15 +14,10 @@ import pandas as pd
 from vaestudy.analysis.compare import confirmed, ended, trials
 from vaestudy.analysis.frames import Records, column
 from vaestudy.analysis.spaces import space
-from vaestudy.analysis.statistics import (
-    GoodRegion,
-    Interval,
-    Point,
-    SurvivalCurve,
-    good_region,
-    hypervolume_interval,
-    rate_interval,
-)
+from vaestudy.analysis.statistics.fronts import Point, hypervolume_interval
+from vaestudy.analysis.statistics.intervals import Interval, rate_interval
+from vaestudy.analysis.statistics.sensitivity import GoodRegion, good_region
+from vaestudy.analysis.statistics.survival import SurvivalCurve
 from vaestudy.analysis.targets import time_to, trivial_of
 
 MARGIN_NATS = 1.0

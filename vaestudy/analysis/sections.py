@@ -19,7 +19,8 @@ from vaestudy.analysis.frames import Records
 from vaestudy.analysis.links import Links
 from vaestudy.analysis.outcome_figures import picture_strip
 from vaestudy.analysis.pictures import images
-from vaestudy.analysis.statistics import Interval, Refusal
+from vaestudy.analysis.statistics.intervals import Interval
+from vaestudy.analysis.statistics.ranks import Refusal
 from vaestudy.outputs import KINDS
 from vaestudy.records import trial_name
 

@@ -11,7 +11,8 @@ import pandas as pd
 
 from vaestudy.analysis.compare import FAILURES, Comparison, Row, budget_words
 from vaestudy.analysis.frames import Records
-from vaestudy.analysis.statistics import Interval, LeaderChange, detectable
+from vaestudy.analysis.statistics.intervals import Interval, detectable
+from vaestudy.analysis.statistics.leaders import LeaderChange
 from vaestudy.records import OUTCOMES
 
 DASH = "–"

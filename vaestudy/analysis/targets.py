@@ -11,7 +11,7 @@ import pandas as pd
 
 from vaestudy.analysis.compare import by_trial, confirmed, ended, trials
 from vaestudy.analysis.frames import Records, column
-from vaestudy.analysis.statistics import SurvivalCurve, kaplan_meier, median_of_min
+from vaestudy.analysis.statistics.survival import SurvivalCurve, kaplan_meier, median_of_min
 from vaestudy.analysis.winners import best_winner
 from vaestudy.records import trial_name
 

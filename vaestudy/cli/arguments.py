@@ -74,7 +74,7 @@ def is_file(study: str) -> bool:
 
 def load(study: str, overrides: Sequence[str] | None, results: ResultsFolder | None) -> Study:
     """The study that a STUDY argument means, after overrides."""
-    from vaestudy.spec import load_study  # torch comes with it: a second that --help need not wait
+    from vaestudy.spec.loader import load_study  # torch comes with it: a second that --help need not wait
 
     if is_file(study):
         return load_study(Path(study), overrides or ())

@@ -71,7 +71,7 @@ def cite(
 
 def schema() -> None:
     """Prints the JSON Schema of study files, for editors."""
-    from vaestudy.spec import json_schema
+    from vaestudy.spec.json_schema import json_schema
 
     typer.echo(json.dumps(json_schema(), indent=2))
 

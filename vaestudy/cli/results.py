@@ -275,7 +275,7 @@ def _serve_optuna(output: Output, name: str | None, results: ResultsFolder | Non
         raise UsageError("ui --optuna takes the NAME of a study")
     found = folder(name, results)
     _check_free(port)
-    storage = open_storage(found.study().storage.optuna, found.path)
+    storage = open_storage(found.recorded().storage.optuna, found.path)
     output.result(f"http://127.0.0.1:{port}/dashboard")
     output.note("Serving on this machine only; Ctrl-C ends it.")
     try:
@@ -293,7 +293,7 @@ def _serve_mlflow(output: Output, name: str | None, results: ResultsFolder | Non
     found = folder(name, results) if name else None
     listed = results or DEFAULT_RESULTS
     place = found.path.parent if found else listed.path
-    uri = tracking_uri(found.study().tracking.mlflow if found else "sqlite", place)
+    uri = tracking_uri(found.recorded().tracking.mlflow if found else "sqlite", place)
     if uri is None:
         raise UsageError(f"study {name!r} has tracking.mlflow: none; there is nothing to show")
     if (found.store if found else listed.store) and uri.startswith(SQLITE) and not store_file(uri).exists():

@@ -73,7 +73,8 @@ def check(
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of study files.")] = False,
 ) -> None:
     """Checks a study file; reports all problems at once."""
-    from vaestudy.spec import dump_study, json_schema, study_hash
+    from vaestudy.spec import dump_study, study_hash
+    from vaestudy.spec.json_schema import json_schema
 
     output: Output = context.obj
     loaded = load(study, overrides, results)
@@ -199,6 +200,7 @@ def resume(
         )
         return
     found = folder(name, results)
+    found.check_free()  # before torch is there
     loaded = found.study()
     grown = {"search.trials": loaded.search.trials + add_trials, "confirm.seeds": loaded.confirm.seeds + add_seeds}
     loaded = load(str(found.resolved), [f"{key}={value}" for key, value in grown.items()], results)
@@ -215,7 +217,7 @@ def _resumed(retry_failed: bool, add_trials: int, add_seeds: int, stage: Sequenc
 
 def stop(context: typer.Context, name: NameArgument, results: Results = None, address: JobServerAddress = None) -> None:
     """Saves a running study and stops it."""
-    from vaestudy.study.launch import stop as stop_study
+    from vaestudy.study.stop import stop as stop_study
 
     if address is None:
         stop_study(folder(name, results))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import secrets
 import shutil
@@ -34,6 +35,7 @@ os.environ.update({name: os.environ.get(name, value) for name, value in QUIET.it
 import ray  # noqa: E402  # after its environment
 import torch  # noqa: E402
 from ray._private.authentication.authentication_token_setup import ensure_token_if_auth_enabled  # noqa: E402
+from ray._private.utils import get_num_cpus  # noqa: E402
 from ray._raylet import Config  # type: ignore[attr-defined]  # noqa: E402  # compiled
 from ray.exceptions import AuthenticationError  # noqa: E402
 
@@ -89,6 +91,8 @@ def connect(resources: Resources, address: str | None) -> Cluster:
     if address is None:  # its workers have our environment anyway; told so again, the ones Ray starts early lie idle
         _own_token()
         options |= {"address": "local", "object_store_memory": OBJECT_STORE_BYTES, "include_dashboard": False}
+        if resources.workers:  # Ray starts a process for each CPU, wanted or not
+            options["num_cpus"] = min(get_num_cpus(), max(1, math.ceil(resources.workers * resources.cpus)))
         if not torch.cuda.is_available():  # Ray counts the machine's GPUs, also where torch can use none of them
             options["num_gpus"] = 0
     else:

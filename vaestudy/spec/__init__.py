@@ -1,8 +1,10 @@
-"""The study file: loaded, checked, frozen, hashed."""
+"""The study file: loaded, checked, frozen, hashed.
+
+Loading one (``loader``) and its schema (``json_schema``) need torch, whose optimizers say what they may be given. What
+is here does without: whoever reads a study that was checked need not wait for torch.
+"""
 
 from vaestudy.spec.identity import differences, dump_study, study_hash
-from vaestudy.spec.json_schema import json_schema
-from vaestudy.spec.loader import load_study
 from vaestudy.spec.models import Range, Study, Train, Workload
 from vaestudy.spec.settings import (
     Cell,
@@ -31,8 +33,6 @@ __all__ = [
     "differences",
     "dump_study",
     "first_rung",
-    "json_schema",
-    "load_study",
     "reference_methods",
     "resolve",
     "space",

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from vaestudy.errors import Problem, SpecError, UsageError
 from vaestudy.registry import import_plugin
-from vaestudy.spec.identity import written_out
+from vaestudy.spec.defaults import written_out
 from vaestudy.spec.laws import broken_laws
 from vaestudy.spec.messages import Keys, Violation, described, dotted, violations
 from vaestudy.spec.models import Study

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vaestudy.optimizers import optimizers
-from vaestudy.schedules import ramp_end
 from vaestudy.spec.models import Frozen, Range, Scalar, Study, Train
 
 TRAIN_SIZE = "train_size"
@@ -119,6 +117,8 @@ def resolve(study: Study, method: str, drawn: Mapping[str, Any], train_size: int
     Raises:
         ValueError: a value is illegal (the study file's checks find these first).
     """
+    from vaestudy.optimizers import optimizers  # with it comes torch, which nothing else here needs
+
     arm = study.methods[method]
     schema = optimizers.find(arm.optimizer).hyperparameters
     values: dict[str, Any] = {name: entry.default for name, entry in schema.items()}
@@ -180,6 +180,8 @@ def largest_shares(study: Study, method: str) -> list[float]:
 
 
 def _latest_ramp_end(study: Study, method: str) -> float:
+    from vaestudy.schedules import ramp_end  # with torch
+
     beta = study.train.beta
     ramps = [
         ramp_end(name, over=over, cycles=cycles)

@@ -26,12 +26,11 @@ from typing import Any
 
 import tenacity
 
-from vaestudy.errors import ConflictError, DiskError, UsageError, nearest
+from vaestudy.errors import ConflictError, DataError, DiskError, UsageError, nearest
 from vaestudy.records import write_atomically
-from vaestudy.spec import Study, canonical, differences, dump_study, load_study, space, study_hash
+from vaestudy.spec import Study, canonical, differences, dump_study, space, study_hash
 from vaestudy.spec.models import DURATION
 from vaestudy.store import Store
-from vaestudy.study.environment import environment
 from vaestudy.study.lease import described
 from vaestudy.study.locks import held
 from vaestudy.study.working_copy import DRIVER, refresh
@@ -89,8 +88,23 @@ class StudyFolder:
         return self.path / f"submitted-{1 + max(map(int, filter(str.isdecimal, numbers)), default=0)}"
 
     def study(self) -> Study:
-        """The resolved study as stored."""
+        """The resolved study as stored, checked again, its plug-ins imported."""
+        from vaestudy.spec.loader import load_study  # with it comes torch
+
         return load_study(self.resolved)
+
+    def recorded(self) -> Study:
+        """The resolved study as it is kept for programs: to look at, without waiting for what would train it.
+
+        Raises:
+            DataError: ``study.json`` is damaged.
+        """
+        path = self.path / "study.json"
+        try:
+            return Study.model_validate_json(json.dumps(json.loads(path.read_text())["study"]))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            what = str(error).splitlines()[0]
+            raise DataError(f"{path}: not a study's facts: {what}; vaestudy resume {self.name} rewrites it") from error
 
     def agree(self, study: Study) -> None:
         """Checks that what lies here, if anything, is this study, and that budgets only grow.
@@ -229,6 +243,8 @@ def _budgets(study: Study) -> tuple[int, ...]:
 
 
 def _facts(study: Study) -> dict[str, Any]:
+    from vaestudy.study.environment import environment  # with it comes torch
+
     searched = {method: [canonical(key) for key in space(study, method)] for method in study.methods}
     return {
         "hash": study_hash(study),

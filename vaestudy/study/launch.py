@@ -25,7 +25,7 @@ from vaestudy.study.queue import StudyQueue
 from vaestudy.study.reports import reporter
 from vaestudy.study.ship import Notice, ShipperProcess, lag
 from vaestudy.study.status import Status, make, status
-from vaestudy.study.working_copy import WorkingCopy, ask_to_stop, refresh
+from vaestudy.study.working_copy import WorkingCopy, refresh
 from vaestudy.tracking import Backlog, check_environment, preflight, tracking_uri
 
 Listener = Callable[[Status], None]
@@ -33,7 +33,6 @@ TICK_SECONDS = 0.5
 MOST_SHARE = 0.05
 """Of the driver's time: counting ten thousand runs over takes a while."""
 METER_SECONDS = 2.0
-STOP_SECONDS = 60.0
 
 log = logging.getLogger(__name__)
 
@@ -163,23 +162,6 @@ def _preflight(study: Study, folder: StudyFolder, address: str | None, notice: N
             if not folder.resolved.exists():
                 raise
             notice(f"{error}; going on without, what is missing there is sent later")
-
-
-def stop(folder: StudyFolder) -> None:
-    """Asks a running study to save and stop, and waits until it has.
-
-    Raises:
-        ConflictError: it is not running, or has not stopped after a minute.
-    """
-    if not folder.running:
-        raise ConflictError(f"study {folder.name!r} is not running")
-    ask_to_stop(folder.path, folder.store)
-    deadline = time.monotonic() + STOP_SECONDS
-    while folder.running:
-        if time.monotonic() > deadline:
-            raise ConflictError(f"study {folder.name!r} has not stopped after {STOP_SECONDS:.0f} s; see {folder.log}")
-        time.sleep(0.2)
-        refresh(folder.path, folder.store)
 
 
 def _run(

@@ -214,7 +214,7 @@ def _has_reports(folder: StudyFolder) -> bool:
 
 
 def _shipper(folder: StudyFolder, command: str, superseded: Callable[[], bool]) -> Shipper:
-    study = folder.study()
+    study = folder.recorded()
     uri = tracking_uri(study.tracking.mlflow, folder.path.parent)
     assert uri is not None
     return Shipper(

@@ -80,7 +80,7 @@ class Status:
 
 def status(folder: StudyFolder) -> Status:
     """The status of a study from its records alone."""
-    study = folder.study()
+    study = folder.recorded()
     records = list(read_runs(folder.path))
     ended = [(record.run, record.end) for record in records if record.end]
     live = [record.run for record in records if record.end is None] if folder.running else []

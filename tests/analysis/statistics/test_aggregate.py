@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from vaestudy.analysis.statistics import (
+from vaestudy.analysis.statistics.aggregate import (
     interquartile_mean,
     normalised_score,
     optimality_gap,

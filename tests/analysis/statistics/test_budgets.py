@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vaestudy.analysis.statistics import expected_best, expected_best_band, leader_changes, probability_best
+from vaestudy.analysis.statistics.budgets import expected_best, expected_best_band
+from vaestudy.analysis.statistics.leaders import leader_changes, probability_best
 
 LOSSES = st.lists(
     st.integers(0, 6).map(float), min_size=4, max_size=4

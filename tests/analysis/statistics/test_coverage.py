@@ -10,18 +10,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from vaestudy.analysis.statistics import (
-    Interval,
-    expected_best_band,
-    independent_difference,
-    interquartile_mean,
-    kaplan_meier,
-    mean_interval,
-    optimality_gap,
-    paired_difference,
-    probability_best,
-    probability_of_improvement,
-)
+from vaestudy.analysis.statistics.aggregate import interquartile_mean, optimality_gap, probability_of_improvement
+from vaestudy.analysis.statistics.budgets import expected_best_band
+from vaestudy.analysis.statistics.intervals import Interval, independent_difference, mean_interval, paired_difference
+from vaestudy.analysis.statistics.leaders import probability_best
+from vaestudy.analysis.statistics.survival import kaplan_meier
 
 Generator = np.random.Generator
 Draw = Callable[[Generator, int], np.ndarray]

@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vaestudy.analysis.statistics import hypervolume, hypervolume_interval, pareto_front
-from vaestudy.analysis.statistics.fronts import Point
+from vaestudy.analysis.statistics.fronts import Point, hypervolume, hypervolume_interval, pareto_front
 
 REFERENCE = (30.0, 100.0)
 POINTS = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 120)), max_size=12)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from vaestudy.analysis.statistics import FriedmanTest, Refusal, friedman, holm, wilcoxon_holm
+from vaestudy.analysis.statistics.ranks import FriedmanTest, Refusal, friedman, holm, wilcoxon_holm
 
 METHODS = ("C4.5", "C4.5+m", "C4.5+cf", "C4.5+m+cf")
 # Demsar 2006, table 6: the AUC of four classifiers on 14 data sets. On voting the paper ranks the third before the

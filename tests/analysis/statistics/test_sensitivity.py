@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 from scipy import stats
 
-from vaestudy.analysis.statistics import good_region
+from vaestudy.analysis.statistics.sensitivity import good_region
 
 LOW, HIGH = 1e-5, 1.0
 Array = npt.NDArray[np.float64]

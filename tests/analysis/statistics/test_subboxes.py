@@ -8,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from vaestudy.analysis.statistics import subbox_ranks
-from vaestudy.analysis.statistics.subboxes import VOLUME, RankRange
+from vaestudy.analysis.statistics.subboxes import VOLUME, RankRange, subbox_ranks
 
 Array = npt.NDArray[np.float64]
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from vaestudy.analysis.statistics import kaplan_meier, median_of_min
+from vaestudy.analysis.statistics.survival import kaplan_meier, median_of_min
 
 # Weeks of remission under 6-MP (21 patients; the last twelve were still in remission) and under placebo.
 REMISSION = [6, 6, 6, 7, 10, 13, 16, 22, 23, 6, 9, 10, 11, 17, 19, 20, 25, 32, 32, 34, 35]

@@ -10,8 +10,13 @@ import numpy.typing as npt
 import pytest
 from scipy import stats
 
-from vaestudy.analysis.statistics import Interval, variance_split
-from vaestudy.analysis.statistics.variance import LEAST_TRIALS, robust_variance_interval, variance_interval
+from vaestudy.analysis.statistics.intervals import Interval
+from vaestudy.analysis.statistics.variance import (
+    LEAST_TRIALS,
+    robust_variance_interval,
+    variance_interval,
+    variance_split,
+)
 
 Draw = Callable[[np.random.Generator, int], npt.NDArray[np.float64]]
 SPREADS = {"init": 0.3, "order": 0.2, "noise": 0.1}

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 from scipy.special import expit, logit
 
 from vaestudy.analysis.statistics.budgets import MIN_TRIALS, expected_best, minimum_weights, ordered_losses
-from vaestudy.analysis.statistics.intervals import LEVEL
+from vaestudy.analysis.statistics.intervals import LEVEL, students_quantile
 from vaestudy.analysis.statistics.resampling import Array, resample
 
 BAND_RESAMPLES = 200
@@ -63,7 +62,7 @@ def _logit_reach(chances: Array, trials: int) -> Array:
     Student's quantile and sqrt(N / (N - 1)) make up for the bootstrap's too small spread (Hesterberg 2015).
     """
     spread = logit(np.clip(chances, FLOOR, 1 - FLOOR)).std(axis=1) * math.sqrt(trials / (trials - 1))
-    return np.where(spread > 0, stats.t.ppf((1 + LEVEL) / 2, trials - 1) * spread, math.nan)
+    return np.where(spread > 0, students_quantile((1 + LEVEL) / 2, trials - 1) * spread, math.nan)
 
 
 def _counts(losses: Array, pooled: Array) -> Counts:
