@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -18,6 +19,9 @@ from vaestudy.spec import Study, study_hash
 from vaestudy.store import checked
 from vaestudy.study.parcel import STUDY_FILE, pack
 from vaestudy.study.status import Status
+
+START_SECONDS = 120.0
+"""What a driver may take to load, on hosts that have much else to do, before its study has a folder."""
 
 WITHIN = ("--address", "auto")
 """The driver joins the cluster that it runs in."""
@@ -105,18 +109,21 @@ def stop(server: JobServer, name: str) -> None:
 
 
 def remote_status(server: JobServer, name: str) -> Status:
-    """How far a submitted study is.
+    """How far a submitted study is; waits for one whose driver is still starting, and has no folder yet.
 
     Raises:
         ConflictError: it was never submitted there, or has not begun. RemoteError: it cannot be told.
     """
-    last = _newest(server, name)
-    try:
-        return Status.load(json.loads(_ask(server, last, ["--json", "status", name])))
-    except RemoteError as error:
-        if error.exit_code != ConflictError.exit_code:
-            raise
-        raise ConflictError(f"study {name!r} has not begun; {describe(last)}") from error
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        last = _newest(server, name)
+        try:
+            return Status.load(json.loads(_ask(server, last, ["--json", "status", name])))
+        except RemoteError as error:
+            if error.exit_code != ConflictError.exit_code:
+                raise
+            if last.ended or time.monotonic() > deadline:
+                raise ConflictError(f"study {name!r} has not begun; {describe(last)}") from error
 
 
 def logs(server: JobServer, name: str) -> str:
