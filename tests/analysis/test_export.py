@@ -161,11 +161,25 @@ def test_damaged_facts_of_a_study_are_named(small: Builder, content: str) -> Non
         load(small.folder)
 
 
-def test_analysis_loads_none_of_the_machinery() -> None:
-    heavy = "torch ray optuna mlflow pydantic"
-    code = f"import sys, vaestudy.analysis; print(*[m for m in '{heavy}'.split() if m in sys.modules])"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.split() == []
+LOADED = """
+import sys
+from pathlib import Path
+from vaestudy.analysis.{module} import {name}
+{name}(Path(sys.argv[1]), ["csv", "parquet", "md", "tex"], Path(sys.argv[2]))
+print(*(name for name in "torch ray optuna mlflow pydantic matplotlib scipy.stats".split() if name in sys.modules))
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "loaded"),
+    [("export", "export", ["matplotlib", "scipy.stats"]), ("table_files", "export_tables", [])],
+)
+def test_an_export_loads_nothing_that_it_does_not_need(
+    two_groups: Builder, tmp_path: Path, module: str, name: str, loaded: list[str]
+) -> None:
+    command = [sys.executable, "-c", LOADED.format(module=module, name=name), str(two_groups.folder), str(tmp_path)]
+    found = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert found.stdout.split() == loaded
 
 
 def test_runs_have_one_row_each_and_curves_one_value_per_evaluation(two_groups: Builder, exported: Path) -> None:

@@ -23,7 +23,7 @@ import ray  # before us: it reads its environment then
 from vaestudy.execution import connect, disconnect
 from vaestudy.spec.models import Resources
 connect(Resources(workers=1), None)
-print(ray.get_runtime_context().gcs_address, flush=True)
+print(ray.get_runtime_context().gcs_address, int(ray.cluster_resources()["CPU"]), flush=True)
 input()
 disconnect()
 """
@@ -35,6 +35,7 @@ class LocalRay:
 
     driver: psutil.Process
     address: str
+    cpus: int
     home: Path
 
     @property
@@ -63,11 +64,15 @@ def local_ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalRay]:
         text=True,
     )
     assert process.stdout is not None
-    address = process.stdout.readline().strip()
-    assert address, "it has not started"
-    yield LocalRay(psutil.Process(process.pid), address, home)
+    told = process.stdout.readline().split()
+    assert told, "it has not started"
+    yield LocalRay(psutil.Process(process.pid), told[0], int(told[1]), home)
     process.communicate("\n")
     assert process.returncode == 0
+
+
+def test_a_local_ray_is_as_large_as_its_workers_need(local_ray: LocalRay) -> None:
+    assert local_ray.cpus == 1  # Ray starts a process for each
 
 
 def test_a_local_ray_answers_those_alone_who_have_its_token(local_ray: LocalRay) -> None:

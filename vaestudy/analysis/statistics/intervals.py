@@ -10,6 +10,8 @@ import numpy as np
 import scipy
 from scipy import special
 
+# scipy.stats takes a second to import, and scipy loads it where it is first named; tables do without.
+
 LEVEL = 0.95
 BIMODAL_GAP = 3.0
 
@@ -48,11 +50,11 @@ def mean_interval(values: Sequence[float]) -> Interval:
 
 def students_quantile(share: float, freedom: float) -> float:
     """The value below which Student's t with these degrees of freedom lies with this probability."""
-    return float(special.stdtrit(freedom, share))  # what scipy.stats.t.ppf calls, which takes a second to import
+    return float(special.stdtrit(freedom, share))  # as scipy.stats.t.ppf does
 
 
 def rate_interval(count: int, n: int) -> Interval:
-    """A rate with its Clopper-Pearson interval; unknown (NaN) where n is 0."""
+    """A rate with its Clopper-Pearson interval, quantiles of beta distributions; unknown (NaN) where n is 0."""
     if n == 0:
         return Interval(math.nan, math.nan, math.nan, 0)
     tail = (1 - LEVEL) / 2
