@@ -13,7 +13,7 @@ import pytest
 from tests.made_up import study
 from vaestudy.errors import ConflictError
 from vaestudy.execution import Job
-from vaestudy.records import DEFAULTS, STAGES, End, Stage
+from vaestudy.records import DEFAULTS, STAGES, End, Report, Stage, read_run, read_runs
 from vaestudy.search import CellSearch, open_storage
 from vaestudy.seeding import Seeds
 from vaestudy.spec import Study, cells, space
@@ -50,18 +50,23 @@ def open_queue(folder: Path, made: Study, wanted: tuple[Stage, ...] = STAGES) ->
     return StudyQueue(made, "hash", folder, searches, lambda: False, lambda: None, wanted)
 
 
+def done(job: Job) -> End:
+    """The end of a run, whose trial's number decides the score."""
+    value = 20.0 + abs(job.run.trial - BEST[job.run.method])
+    return End("done", 10, time.time(), metrics={"final/val_nelbo": value})
+
+
 def drain(queue: StudyQueue) -> list[Job]:
-    """Runs everything that the queue gives; trial numbers decide the scores."""
-    done: list[Job] = []
+    """Runs everything that the queue gives."""
+    ran: list[Job] = []
     while not queue.exhausted:
         jobs = list(queue.take(3))
         assert jobs or queue.exhausted, "the queue is not exhausted and gives nothing"
         for job in jobs:
-            value = 20.0 + abs(job.run.trial - BEST[job.run.method])
-            queue.end(job, End("done", 10, time.time(), metrics={"final/val_nelbo": value}))
-        done += jobs
+            queue.end(job, done(job))
+        ran += jobs
     queue.close()
-    return done
+    return ran
 
 
 def stages_of(jobs: list[Job]) -> Counter[tuple[str, str]]:
@@ -143,6 +148,30 @@ def test_more_trials_confirm_the_new_winner(folder: Path) -> None:
     drain(open_queue(folder, study(methods=("adam",), trials=2, confirm={"seeds": 2})))
     jobs = drain(open_queue(folder, study(methods=("adam",), trials=3, confirm={"seeds": 2})))
     assert [(job.run.stage, job.run.trial) for job in jobs] == [("search", 2), ("confirm", 2), ("confirm", 2)]
+
+
+def test_what_was_begun_for_a_former_winner_ends_with_the_study_and_may_begin_again(folder: Path) -> None:
+    def grown(trials: int) -> Study:
+        return study(methods=("adam",), trials=trials, confirm={"seeds": 1})
+
+    first = open_queue(folder, grown(2))
+    for job in first.take(2):
+        first.end(job, done(job))
+    (begun,) = first.take(1)
+    first.report(begun, [Report(0, 0, 1.0, {"val/nelbo": 30.0}), Report(10, 1, 2.0, {"val/nelbo": 25.0})])
+    first.close()
+
+    second = open_queue(folder, grown(3))
+    drain(second)
+    second.cancel_rest()
+    left = read_run(folder, begun.run.uid)
+    assert left.end is not None
+    assert (left.end.outcome, left.end.step) == ("cancelled", 10)
+    assert [report.step for report in left.reports] == [0, 10]
+    assert all(record.end for record in read_runs(folder))
+
+    third = open_queue(folder, study(methods=("adam",), trials=3, confirm={"seeds": 1, "budgets": [2]}))
+    assert [job.run.uid for job in drain(third)] == [begun.run.uid]
 
 
 def test_a_trial_whose_record_is_gone_runs_again_as_it_was(folder: Path) -> None:

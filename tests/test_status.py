@@ -36,3 +36,17 @@ def test_elapsed_goes_by_the_drivers_clock(shift: float, running: bool, tmp_path
             assert status(folder).elapsed == pytest.approx(100, abs=5)
     else:
         assert 40 <= status(folder).elapsed <= 80
+
+
+def test_a_rerun_that_was_cancelled_is_still_to_be_run(tmp_path: Path) -> None:
+    """The former winner of a smaller budget, whose rerun was left, has become the winner again."""
+    folder = StudyFolder(tmp_path / "cancelled")
+    folder.make()
+    arm = {"adam": {"optimizer": "adam", "search": {"lr": {"log": [1e-5, 1]}}}}
+    folder.write(synthetic.study("cancelled", methods=arm, confirm={"seeds": 2, "iwae_samples": 10}))
+    rerun = synthetic.run("adam", 0, 1)
+    for plan, outcome in ((synthetic.run("adam", 0), "done"), (rerun, "cancelled")):
+        spool = Spool(folder.path, plan, 1, time.time())
+        spool.end(replace(synthetic.end(plan, 1), outcome=outcome))
+    (arm_now,) = status(folder).arms
+    assert (arm_now.done, arm_now.confirmed, arm_now.to_confirm) == (1, 0, 2)

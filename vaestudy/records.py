@@ -96,7 +96,7 @@ class End:
 
     Attributes:
         outcome: done, pruned (by the pruner), diverged (non-finite loss at ``step``), failed (infrastructure) or
-            cancelled.
+            cancelled (begun, but not wanted any more).
         failure: the failure class by rule (protocol, rule 7).
         metrics: the summary, e.g. ``final/val_nelbo``, ``final/test_nll``; nats per example; finite values only.
         reason: one line, for failed and cancelled.
@@ -153,6 +153,10 @@ class Spool:
         if fresh:
             self._append(*({"kind": "report", **asdict(report)} for report in fresh))
         return tuple(fresh)
+
+    def restate(self) -> tuple[Report, ...]:
+        """Appends all that earlier attempts reported; gives it back."""
+        return self.report(*(self._known[step] for step in sorted(self._known)))
 
     def end(self, end: End) -> bool:
         """Appends the end unless there is one already; whether it was new."""

@@ -178,6 +178,7 @@ def _run(
     identity, stopping = study_hash(study), lambda: watch.stopping
     queue = StudyQueue(study, identity, folder.path, searches, stopping, lambda: heartbeat.beat(queue), stages, copy)
     if status(folder).seconds_left == 0:
+        queue.cancel_rest()
         return
     watch.check()
     try:
@@ -190,6 +191,8 @@ def _run(
         common = replace(common_of(study, folder.path, cluster.device, threads), store=folder.store)
         with watch.signals():  # Ray has put handlers of its own in their place, which abort
             execute(queue, common, cluster, study.resources.population)
+        if not watch.stopping:
+            queue.cancel_rest()
         heartbeat.beat(queue, force=True)
     except KeyboardInterrupt:
         raise InterruptedStudyError(f"stopped at once; go on with: vaestudy resume {study.name}", 2) from None

@@ -15,7 +15,7 @@ from pathlib import Path
 from vaestudy import checkpoint
 from vaestudy.errors import ConflictError
 from vaestudy.execution import Job
-from vaestudy.records import STAGES, End, Report, Run, Spool, Stage, last_attempt, read_runs
+from vaestudy.records import STAGES, End, Report, Run, Spool, Stage, last_attempt, read_run, read_runs
 from vaestudy.search import CellSearch
 from vaestudy.spec import Cell, Study, reference_methods
 from vaestudy.study.stages import Stages
@@ -68,11 +68,14 @@ class StudyQueue:
         self._wanted = frozenset(wanted)
         self._copy = copy
         self._spools: dict[str, Spool] = {}
-        self.ended: dict[str, tuple[Run, End]] = {
-            record.run.uid: (record.run, record.end) for record in read_runs(folder) if record.end
-        }
-        for uid in self.ended:
-            self._discard(uid)
+        self.ended: dict[str, tuple[Run, End]] = {}
+        self._left: list[str] = []  # begun in an earlier launch, and not ended
+        for record in read_runs(folder):
+            if record.end:
+                self.ended[record.run.uid] = (record.run, record.end)
+                self._discard(record.run.uid)
+            else:
+                self._left.append(record.run.uid)
         self.live: dict[str, Job] = {}
         self.updates = 0  # made in this launch, as far as reported
         self._reached: dict[str, int] = {}
@@ -185,8 +188,8 @@ class StudyQueue:
         return (job for job in jobs if not self._has_result(job.run.uid))
 
     def _has_result(self, run_uid: str) -> bool:
-        """Whether a run ended otherwise than by its infrastructure's failure, which is worth another attempt."""
-        return run_uid in self.ended and self.ended[run_uid][1].outcome != "failed"
+        """Whether a run ended by itself, and not for want of a machine or of a call for it: it may have one again."""
+        return run_uid in self.ended and self.ended[run_uid][1].outcome not in ("failed", "cancelled")
 
     # --- what results mean ------------------------------------------------------------------------------------------
 
@@ -243,6 +246,23 @@ class StudyQueue:
         """Ends the run as failed: infrastructure, not the method."""
         if job.run.uid in self.live:
             self.end(job, End("failed", 0, time.time(), reason=reason))
+
+    def cancel_rest(self) -> None:
+        """Once all that is wanted has ended: ends what an earlier launch had begun and this one had no call for, the
+        reruns of a trial that was the winner before the budget grew."""
+        for uid in self._left:
+            record = read_run(self._folder, uid)
+            if record.end is None and record.run.stage in self._wanted:
+                self._cancel(record.run, record.attempt + 1)
+
+    def _cancel(self, run: Run, attempt: int) -> None:
+        spool = Spool(self._folder, run, attempt, time.time())
+        reports = spool.restate()
+        step = reports[-1].step if reports else 0
+        end = End("cancelled", step, time.time(), reason="another trial is the winner now")
+        spool.end(end)
+        self._discard(run.uid)
+        self.ended[run.uid] = (run, end)
 
     @property
     def stopping(self) -> bool:

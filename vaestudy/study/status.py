@@ -128,7 +128,7 @@ def _arm(study: Study, cell: Cell, ended: Collection[tuple[Run, End]], live: Col
     planned = len(outcomes) if study.search.allocation == "joint" else study.search.trials
     winners = [winner(scores, budget) for budget in budgets(study)]
     awaited = {"confirm": set(winners) - {None}, "sources": {winners[-1]} - {None}}
-    reruns = [run for run, _ in mine if run.stage in awaited and run.trial in awaited[run.stage]]
+    reruns = [run for run, end in mine if run.trial in awaited.get(run.stage, ()) and end.outcome != "cancelled"]
     chosen = len(awaited["confirm"]) if len(outcomes) >= planned else max(len(awaited["confirm"]), 1)
     return Arm(
         cell.key,
@@ -155,7 +155,8 @@ def _targets(study: Study, ended: Collection[tuple[Run, End]]) -> tuple[int, int
         mine = [(run, end) for run, end in ended if run.workload == workload]
         scores = {m: _scores([item for item in mine if item[0].method == m]) for m in reference_methods(study)}
         chosen = best_winner(scores, target.trials or study.search.trials)
-        done += sum(run.stage == "target" and (run.method, run.trial) == chosen for run, _ in mine)
+        reruns = [run for run, end in mine if run.stage == "target" and end.outcome != "cancelled"]
+        done += sum((run.method, run.trial) == chosen for run in reruns)
         searching = sum(run.stage == "search" for run, _ in mine) < study.search.trials * len(study.methods)
         planned += target.seeds if chosen or searching else 0
     return done, planned
