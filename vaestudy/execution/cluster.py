@@ -9,7 +9,8 @@ import secrets
 import shutil
 import socket
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ os.environ.update({name: os.environ.get(name, value) for name, value in QUIET.it
 import ray  # noqa: E402  # after its environment
 import torch  # noqa: E402
 from ray._private.authentication.authentication_token_setup import ensure_token_if_auth_enabled  # noqa: E402
+from ray._private.node import Node  # noqa: E402
 from ray._private.utils import get_num_cpus  # noqa: E402
 from ray._raylet import Config  # type: ignore[attr-defined]  # noqa: E402  # compiled
 from ray.exceptions import AuthenticationError  # noqa: E402
@@ -53,6 +55,9 @@ WITHIN = "auto"
 """The address that means the cluster which this machine belongs to."""
 
 WORKERS_PER_GPU = 4
+
+UNUSED = ("start_monitor", "start_log_monitor", "start_api_server")
+"""What Ray starts for itself and a study does not need; ``ray.init`` has no switches for them."""
 
 GRAINS = 10_000
 """Ray counts a resource in so many parts of one."""
@@ -98,13 +103,27 @@ def connect(resources: Resources, address: str | None) -> Cluster:
     else:
         options["runtime_env"] = {"env_vars": {**QUIET, "OMP_NUM_THREADS": str(max(1, int(resources.cpus)))}}
     try:
-        with withheld():
+        with withheld(), _lean():
             ray.init(**options)
     except (OSError, RuntimeError, ValueError) as error:
         if isinstance(error, OSError) and error.errno is not None and not isinstance(error, ConnectionError):
             raise  # the disk's
         raise ServiceError(_refusal(address, error)) from error
     return share(resources, [node["Resources"] for node in ray.nodes() if node["Alive"]], address or "local")
+
+
+@contextmanager
+def _lean() -> Iterator[None]:
+    """A Ray that starts while this lasts starts without what serves its dashboard, prints its logs here or adds hosts:
+    each would take a second of processor while the first workers start."""
+    kept = {name: getattr(Node, name) for name in UNUSED}
+    for name in UNUSED:
+        setattr(Node, name, lambda *_, **__: None)
+    try:
+        yield
+    finally:
+        for name, start in kept.items():
+            setattr(Node, name, start)
 
 
 def _ask_for_tokens() -> None:
