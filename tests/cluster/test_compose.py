@@ -9,7 +9,7 @@ import pytest
 from tests.fixtures.hosts import Hosts, hosts
 from tests.fixtures.page import Walk, typed
 from tests.fixtures.services import Services
-from tests.launched import SMALL
+from tests.launched import FEW, SMALL
 
 __all__ = ["hosts"]
 
@@ -23,7 +23,7 @@ def test_a_study_with_all_that_compose_starts_from_nothing_to_tables(hosts: Host
     services = Services(hosts, tmp_path, SERVICES)
     for name in SERVICES[:-1]:
         services.start(name)
-    small = " ".join(["/studies/quickstart.yaml", *SMALL, "resources.workers=2"])
+    small = " ".join(["/studies/quickstart.yaml", *SMALL, *FEW, "resources.workers=2"])
     walk = Walk("2. One machine, all that a group shares: Compose", {"/studies/quickstart.yaml": small})
     study = services.hosts["study"]
 

@@ -20,7 +20,7 @@ from tests.fixtures.hosts import Hosts, hosts
 from tests.fixtures.page import Walk, typed
 from tests.fixtures.ray_cluster import RayCluster
 from tests.fixtures.services import Services
-from tests.launched import SMALL
+from tests.launched import FEW, SMALL
 
 __all__ = ["hosts"]
 
@@ -46,7 +46,7 @@ def test_studies_under_kubernetes_from_nothing_to_tables(hosts: Hosts, tmp_path:
     results, own, manifests = tmp_path / "results", tmp_path / "own", tmp_path / "quickstart-job"
     here = {
         "kubectl apply -k docker/kubernetes": f"kubectl kustomize {services.docker / 'kubernetes'}",
-        "studies/quickstart.yaml": " ".join(["studies/quickstart.yaml", *SMALL]),
+        "studies/quickstart.yaml": " ".join(["studies/quickstart.yaml", *SMALL, *FEW]),
         "/results": str(results),
         EXECUTED: "",
         "--render quickstart-job": f"--render {manifests}",

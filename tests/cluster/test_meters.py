@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.fixtures.hosts import Host, Hosts, hosts
 from tests.fixtures.ray_cluster import RayCluster, cluster_of
-from tests.launched import SMALL, finished, runs_of
+from tests.launched import FEW, SMALL, finished, runs_of
 from vaestudy.execution import METRICS
 
 __all__ = ["hosts"]
@@ -23,7 +23,7 @@ pytestmark = [
     pytest.mark.usefixtures("ray_default"),
 ]
 
-STUDY = [*SMALL, "train.epochs=60", "resources.population=2"]
+STUDY = [*SMALL, *FEW, "train.epochs=60", "resources.population=2"]
 Labels = frozenset[tuple[str, str]]
 
 

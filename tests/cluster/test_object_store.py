@@ -12,12 +12,12 @@ from tests.fixtures.hosts import Host, Hosts, hosts
 from tests.fixtures.object_store import ObjectStore, store_on
 from tests.fixtures.page import Walk, typed, typing
 from tests.fixtures.ray_cluster import RayCluster, said, trainers
-from tests.launched import OFTEN, SMALL, calm, finished, runs_of, until
+from tests.launched import FEW, OFTEN, SMALL, calm, finished, runs_of, until
 
 __all__ = ["hosts"]
 
-STUDY = [*SMALL, "train.epochs=100", "resources.population=2", *OFTEN]
-RUNS = 34
+STUDY = [*SMALL, *FEW, "train.epochs=100", "resources.population=2", *OFTEN]
+RUNS = 22
 
 
 @pytest.mark.cluster
@@ -67,7 +67,7 @@ def test_a_study_is_submitted_into_an_object_store_by_a_host_that_has_no_key(hos
     worker, laptop = hosts.add("worker"), hosts.add("laptop")
     cluster.join(worker, env=store.environment)
 
-    submitted = ["submit", "studies/quickstart.yaml", *SMALL, "--results", store.address, "--wait"]
+    submitted = ["submit", "studies/quickstart.yaml", *SMALL, *FEW, "--results", store.address, "--wait"]
     said(laptop, cluster, *submitted, seconds=600)
     assert "quickstart: complete" in said(laptop, cluster, "status", "quickstart")
     askers = set(re.findall(r"^(\S+) .*/runs/", head.log("moto"), re.M))
@@ -104,7 +104,7 @@ def test_a_study_in_an_object_store_from_nothing_to_tables(hosts: Hosts, tmp_pat
         },
         "https://s3.example.org": f"{store.endpoint} AWS_REGION={store.environment['AWS_REGION']}",
         "s3://group/studies": store.address,
-        "studies/quickstart.yaml": " ".join(["studies/quickstart.yaml", *SMALL, "train.epochs=60"]),
+        "studies/quickstart.yaml": " ".join(["studies/quickstart.yaml", *SMALL, *FEW, "train.epochs=90"]),
     }
     walk = Walk("No shared folder: an object store", here)
     keys = walk.take("export AWS") + "; "

@@ -13,12 +13,12 @@ from tests.fixtures.mlflow_login import mlflow_on
 from tests.fixtures.page import Walk, typing
 from tests.fixtures.postgres import PASSWORD, postgres_on
 from tests.fixtures.ray_cluster import cluster_of, trainers
-from tests.launched import SMALL, calm, finished, runs_of, until
+from tests.launched import FEW, SMALL, calm, finished, runs_of, until
 
 __all__ = ["hosts"]
 
-STUDY = [*SMALL, "train.epochs=100", "resources.population=2"]
-RUNS = 34
+STUDY = [*SMALL, *FEW, "train.epochs=100", "resources.population=2"]
+RUNS = 22
 
 
 @pytest.mark.cluster

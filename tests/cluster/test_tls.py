@@ -14,12 +14,12 @@ from tests.fixtures.mlflow_login import GuardedMlflow, mlflow_on
 from tests.fixtures.postgres import Postgres, postgres_on
 from tests.fixtures.ray_cluster import PORT, RayCluster, cluster_of
 from tests.fixtures.strangers import ask, listening
-from tests.launched import SMALL, finished, runs_of, until_recorded
+from tests.launched import FEW, SMALL, finished, runs_of, until_recorded
 
 __all__ = ["hosts"]
 
 SHARED = ["storage.optuna=trials", "tracking.mlflow=mlflow"]
-RUNS = 34
+RUNS = 22
 GRPC = (
     "/ray.rpc.NodeInfoGcsService/GetAllNodeInfo",
     "/ray.rpc.NodeManagerService/GetNodeStats",
@@ -56,7 +56,7 @@ def test_a_study_between_hosts_that_speak_tls(hosts: Hosts, tmp_path: Path) -> N
     env = {"VAESTUDY_CREDENTIAL_TRIALS": database.address(trials), "VAESTUDY_CREDENTIAL_MLFLOW": mlflow.credential}
 
     study = tmp_path / "shared" / "quickstart"
-    launch = ("studies/quickstart.yaml", *SMALL, *SHARED)
+    launch = ("studies/quickstart.yaml", *SMALL, *FEW, *SHARED)
     _, said = finished(cluster.launch(*launch, results=study.parent, env=env), code=4)
     assert "a certificate that is not trusted here; let MLFLOW_TRACKING_SERVER_CERT_PATH name its authority's" in said
     env["MLFLOW_TRACKING_SERVER_CERT_PATH"] = str(authority.certificate)

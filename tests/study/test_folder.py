@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.made_up import study
 from vaestudy.errors import ConflictError, DiskError
+from vaestudy.records import write_atomically
+from vaestudy.study import folder as module
 from vaestudy.study.folder import StudyFolder
 
 
@@ -59,3 +62,19 @@ def test_a_study_that_is_held_is_found_out_early(tmp_path: Path) -> None:
     with folder.lock(), pytest.raises(ConflictError, match=f"running already: host .*, pid {os.getpid()}, since"):
         folder.check_free()
     folder.check_free()
+
+
+def test_a_study_that_has_begun_can_be_looked_at_from_the_first_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, seen = StudyFolder(tmp_path / "made-up"), []
+
+    def write(path: Path, text: str) -> None:
+        write_atomically(path, text)
+        if begun.resolved.exists():
+            seen.append(begun.recorded())
+
+    monkeypatch.setattr(module, "write_atomically", write)
+    begun.make()
+    begun.write(study())
+    assert seen == [study()]

@@ -140,9 +140,9 @@ class StudyFolder:
             ) from error
 
     def write(self, study: Study) -> None:
-        """Writes the resolved study, for people and for programs."""
-        write_atomically(self.resolved, dump_study(study))
+        """Writes the resolved study, for programs and for people; the latter, by which a study has begun, last."""
         write_atomically(self.path / "study.json", json.dumps(_facts(study), indent=1))
+        write_atomically(self.resolved, dump_study(study))
 
     @contextmanager
     def lock(self) -> Iterator[None]:
