@@ -13,13 +13,13 @@ import pytest
 
 from tests.chaos.checkers import check_curves, check_final_state, check_numbers, check_progress
 from tests.fixtures.object_store import ObjectStore, object_store
-from tests.launched import CALM, OFTEN, SMALL, calm, finished, until, vaestudy
+from tests.launched import CALM, FEW, OFTEN, SMALL, calm, finished, until, vaestudy
 from vaestudy.store import Store
 
 __all__ = ["object_store"]
 
-STUDY = ["studies/quickstart.yaml", *SMALL, "train.epochs=60", *OFTEN, *CALM]
-RUNS = 34
+STUDY = ["studies/quickstart.yaml", *SMALL, *FEW, "train.epochs=60", *OFTEN, *CALM]
+RUNS = 22
 
 
 def on_command_lines(secret: str) -> bool:
