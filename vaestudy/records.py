@@ -30,7 +30,6 @@ STAGES: tuple[Stage, ...] = ("search", "target", "confirm", "sources")
 VARIED: tuple[Varied, ...] = ("init", "order", "noise")
 OUTCOMES: tuple[Outcome, ...] = ("done", "pruned", "diverged", "failed", "cancelled")
 
-
 DEFAULTS = -1
 """The number, in the place of a trial's, of the published defaults: what a tuning budget of none can choose."""
 
