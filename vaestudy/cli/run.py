@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from vaestudy.cli import live
@@ -26,12 +27,14 @@ def run(
     until: str | None,
     wanted: Sequence[Stage],
     retry_failed: bool = False,
+    lock: AbstractContextManager[object] | None = None,
 ) -> None:
-    """Runs a study from its command to its report."""
+    """Runs a study from its command to its report; ``lock`` is the study's, where it is held already."""
     from vaestudy.study.folder import StudyFolder, parse_duration
 
     place = StudyFolder(results.path / study.name, results.store)
-    place.check_free()
+    if lock is None:
+        place.check_free()
     from vaestudy.cli.results import show_report
     from vaestudy.study.launch import launch as run_study
 
@@ -52,6 +55,7 @@ def run(
             notice=output.note,
             retry_failed=retry_failed,
             stages=wanted,
+            lock=lock,
         )
     _footer(output, study, results, place, final)
     show_report(output, place.path)

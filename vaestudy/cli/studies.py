@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -29,10 +30,12 @@ from vaestudy.cli.arguments import (
 from vaestudy.cli.output import Output, seconds
 from vaestudy.cli.run import run, where
 from vaestudy.errors import ConflictError, DataError, VaestudyError
+from vaestudy.records import check_links
 from vaestudy.store import ResultsFolder, results_at
 
 if TYPE_CHECKING:
     from vaestudy.study.doctor import Visit
+    from vaestudy.study.folder import StudyFolder
     from vaestudy.study.status import Status
 
 # Commands import vaestudy.study inside themselves: with it come torch, ray and optuna, three seconds that --help, init
@@ -200,12 +203,21 @@ def resume(
         )
         return
     found = folder(name, results)
-    found.check_free()  # before torch is there
+    lock = _locked(found)  # before torch is there: what takes seconds to load keeps nobody from the study
     loaded = found.study()
     grown = {"search.trials": loaded.search.trials + add_trials, "confirm.seeds": loaded.confirm.seeds + add_seeds}
     loaded = load(str(found.resolved), [f"{key}={value}" for key, value in grown.items()], results)
     place = ResultsFolder(found.path.parent, found.store)
-    run(context.obj, loaded, place, address, until, wanted, retry_failed)
+    run(context.obj, loaded, place, address, until, wanted, retry_failed, lock)
+
+
+def _locked(found: StudyFolder) -> ExitStack:
+    """Holds a study that has begun, until it is closed or this process ends."""
+    check_links(found.path)
+    found.check_free()
+    lock = ExitStack()
+    lock.enter_context(found.lock())
+    return lock
 
 
 def _resumed(retry_failed: bool, add_trials: int, add_seeds: int, stage: Sequence[str] | None) -> list[str]:

@@ -6,7 +6,7 @@ import logging
 import signal
 import time
 from collections.abc import Callable, Collection, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -93,6 +93,7 @@ def launch(
     notice: Notice = lambda text: None,
     retry_failed: bool = False,
     stages: Collection[Stage] = STAGES,
+    lock: AbstractContextManager[object] | None = None,
 ) -> Status:
     """Runs a study to its end, or on from where it was left.
 
@@ -107,6 +108,7 @@ def launch(
         notice: told in a line what the user should know, e.g. that MLflow has not caught up.
         retry_failed: run trials again that failed for good (infrastructure).
         stages: what to run; the others are left as they are.
+        lock: the study's, where the caller holds it already; let go of with the study.
 
     Raises:
         VaestudyError: by class, what the exit code says; whatever ran is left resumable.
@@ -122,7 +124,7 @@ def launch(
     with ExitStack() as stack:
         with watch.signals():
             folder.make()
-            stack.enter_context(folder.lock())
+            stack.enter_context(folder.lock() if lock is None else lock)
             copy = stack.enter_context(WorkingCopy.driving(folder.path, store, notice))
             folder.agree(study)  # with whatever another host has made of it meanwhile
             folder.write(study)
