@@ -95,10 +95,9 @@ def launch(
     stages: Collection[Stage] = STAGES,
     lock: AbstractContextManager[object] | None = None,
 ) -> Status:
-    """Runs a study to its end, or on from where it was left.
+    """Runs a study, resolved, to its end, or on from where it was left.
 
     Args:
-        study: the resolved study.
         results: the folder of all studies; this one gets the folder of its name.
         command: the command line, as MLflow shows it.
         store: the address of the object store that ``results`` is a working copy of, if it is.
