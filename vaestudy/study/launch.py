@@ -101,8 +101,7 @@ def launch(
         results: the folder of all studies; this one gets the folder of its name.
         command: the command line, as MLflow shows it.
         store: the address of the object store that ``results`` is a working copy of, if it is.
-        address: of a Ray cluster; None starts one on this machine.
-        seconds: stop, resumable, after so long.
+        address: of a Ray cluster; None starts one on this machine. seconds: stop, resumable, after so long.
         listener: told the status a few times a second.
         notice: told in a line what the user should know, e.g. that MLflow has not caught up.
         retry_failed: run trials again that failed for good (infrastructure).
