@@ -301,19 +301,33 @@ def test_what_trains_nothing_does_not_wait_for_torch_or_ray(tmp_path: Path, comm
     assert out.splitlines()[-1] == "[]"
 
 
-def test_the_shipper_and_a_refused_resume_do_without_torch(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["resume", "made-up", "--results", ".."],
+        ["launch", "made-up", "--results", ".."],
+        ["launch", "../made-up/study.yaml", "--results", ".."],
+        ["launch", "../made-up/study.yaml", "storage.results=.."],
+        ["launch", "../made-up/study.yaml", "name=made-up", "storage.results=..", "search.trials=none"],
+    ],
+)
+def test_the_shipper_and_a_launch_that_is_refused_for_another_do_without_torch(
+    tmp_path: Path, arguments: list[str]
+) -> None:
     builder = Builder(tmp_path)
+    (tmp_path / "here").mkdir()
     code = (
         "import sys, vaestudy.study.ship; from vaestudy.cli import main; "
         "print(main(sys.argv[1:]), 'torch' in sys.modules)"
     )
     with StudyFolder(builder.folder).lock():
         done = subprocess.run(
-            [sys.executable, "-c", code, "resume", "made-up", "--results", str(tmp_path)],
+            [sys.executable, "-c", code, *arguments],
             capture_output=True,
             text=True,
             check=True,
-            cwd=ROOT,
+            cwd=tmp_path / "here",
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
         )
     assert done.stdout.splitlines()[-1] == "5 False", done.stderr
 

@@ -35,7 +35,7 @@ WORKLOAD = Workload.model_validate(
         "batch_size": 64,
     }
 )
-SECONDS = 120.0
+SECONDS = 200.0
 
 
 def common_of(folder: Path, device: str, plugins: tuple[str, ...] = ()) -> Common:
@@ -50,7 +50,7 @@ def common_of(folder: Path, device: str, plugins: tuple[str, ...] = ()) -> Commo
         threads=1,
         verdicts_from=None,
         checkpoint_seconds=3600,
-        silence=60,
+        silence=240,
         retries=0,
         iwae_samples=2,
         seed=0,
@@ -118,11 +118,11 @@ def trained_at_once(
     done = subprocess.run(
         [sys.executable, "-m", "tests.execution.endless", address or "", device, json.dumps(asked)],
         cwd=ROOT,
-        check=True,
         capture_output=True,
         text=True,
         env={**os.environ, **environment, PLACES: str(folder)},
     )
+    assert done.returncode == 0, done.stderr
     told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return told
 

@@ -92,6 +92,22 @@ def folder(name: str, results: ResultsFolder | None) -> StudyFolder:
     return find(name, place.path, place.store)
 
 
+def check_free(study: str, overrides: Sequence[str] | None, results: ResultsFolder | None) -> None:
+    """Refuses a study that is running already, before anything slow.
+
+    Raises:
+        ConflictError: a driver has it.
+    """
+    from vaestudy.spec.heading import heading
+    from vaestudy.study.folder import StudyFolder
+
+    if not is_file(study):
+        folder(study, results).check_free()
+    elif (found := heading(Path(study), overrides or ())) is not None:
+        place = results or found.results
+        StudyFolder(place.path / found.name, place.store).check_free()
+
+
 def study_place(name: str, results: ResultsFolder | None) -> Path:
     """Where the folder of a study of this name lies, or would lie, up to date."""
     from vaestudy.study.working_copy import refresh

@@ -30,13 +30,11 @@ def run(
     lock: AbstractContextManager[object] | None = None,
 ) -> None:
     """Runs a study from its command to its report; ``lock`` is the study's, where it is held already."""
+    from vaestudy.cli.results import show_report
     from vaestudy.study.folder import StudyFolder, parse_duration
+    from vaestudy.study.launch import launch as run_study
 
     place = StudyFolder(results.path / study.name, results.store)
-    if lock is None:
-        place.check_free()
-    from vaestudy.cli.results import show_report
-    from vaestudy.study.launch import launch as run_study
 
     try:
         limit = None if until is None else parse_duration(until)

@@ -22,6 +22,7 @@ from vaestudy.cli.arguments import (
     Stages,
     StudyArgument,
     Until,
+    check_free,
     folder,
     load,
     stages,
@@ -162,6 +163,7 @@ def launch(
 ) -> None:
     """Runs a study, or goes on with it."""
     wanted = stages(stage)
+    check_free(study, overrides, results)
     loaded = load(study, overrides, results)
     place = results or results_at(loaded.storage.results)
     begun = (study_place(loaded.name, place) / "study.yaml").exists()

@@ -7,6 +7,7 @@ import math
 import os
 import secrets
 import shutil
+import signal
 import socket
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -103,7 +104,7 @@ def connect(resources: Resources, address: str | None) -> Cluster:
     else:
         options["runtime_env"] = {"env_vars": {**QUIET, "OMP_NUM_THREADS": str(max(1, int(resources.cpus)))}}
     try:
-        with withheld(), _lean():
+        with withheld(), _lean(), _handlers_kept():
             ray.init(**options)
     except (OSError, RuntimeError, ValueError) as error:
         if isinstance(error, OSError) and error.errno is not None and not isinstance(error, ConnectionError):
@@ -124,6 +125,17 @@ def _lean() -> Iterator[None]:
     finally:
         for name, start in kept.items():
             setattr(Node, name, start)
+
+
+@contextmanager
+def _handlers_kept() -> Iterator[None]:
+    """Puts the process's signal handlers back at the end: Ray puts its own in their place, which abort."""
+    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)
 
 
 def _ask_for_tokens() -> None:

@@ -39,6 +39,10 @@ whatever it hands over it would have workers started anew, while those that Ray 
 usage.tag_callbacks = lambda callbacks: False
 """Tune would load MLflow, and wait seconds for it, to count callbacks for statistics that are off."""
 
+for name in ("ray.tune.execution.experiment_state", "ray.train._internal.syncer"):
+    logging.getLogger(name).setLevel(logging.CRITICAL)
+"""Tune would show a traceback where it could not copy its own files, which nobody needs, since it was writing them."""
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -250,10 +254,12 @@ class _Turns(FIFOScheduler):
     def __init__(self, dispatcher: Dispatcher) -> None:
         super().__init__()
         self._dispatcher: Dispatcher | None = dispatcher
+        self._controller: Any = None
         self._asked: set[str] = set()
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
         assert self._dispatcher is not None
+        self._controller = tune_controller._tune_controller  # without its warnings
         waiting = [trial for trial in tune_controller.get_trials() if trial.status == Trial.PENDING]
         for trial in waiting:
             if trial.temporary_state.ray_actor is not None:
@@ -270,19 +276,30 @@ class _Turns(FIFOScheduler):
         """Its worker has died: it asks again."""
         self._asked.discard(trial.trial_id)
 
+    def end_the_starting(self) -> None:
+        """Ends the workers that are still starting: they have nothing to save, and Tune would wait 10 s for them."""
+        if self._controller is not None:
+            manager = self._controller._actor_manager
+            for worker in set(manager.live_actors) - self._controller._started_actors:
+                manager.remove_actor(worker, kill=True)
+
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_dispatcher": None}
+        return {**self.__dict__, "_dispatcher": None, "_controller": None}
 
 
 class _Failures(tune.Callback):
     """Tune's notices of workers that begin and die, and its heartbeat."""
 
-    def __init__(self, dispatcher: Dispatcher):
+    def __init__(self, dispatcher: Dispatcher, turns: _Turns):
         self._dispatcher: Dispatcher | None = dispatcher
+        self._turns: _Turns | None = turns
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         assert self._dispatcher is not None
+        assert self._turns is not None
         self._dispatcher.tick()
+        if self._dispatcher.stopping and all(trial.is_finished() for trial in trials):
+            self._turns.end_the_starting()
         silent = self._dispatcher.silent()
         for trial in trials if silent else ():
             if trial.trial_id in silent and trial.temporary_state.ray_actor is not None:
@@ -303,7 +320,7 @@ class _Failures(tune.Callback):
         self._dispatcher.lose(trial.trial_id, _said(trial))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_dispatcher": None}
+        return {"_dispatcher": None, "_turns": None}
 
 
 def _said(trial: Trial) -> str:
@@ -320,6 +337,7 @@ def execute(queue: RunQueue, common: Common, cluster: Cluster, population: int) 
         VaestudyError: what the queue raised on the way; every run is left resumable.
     """
     dispatcher = Dispatcher(queue, common, population)
+    turns = _Turns(dispatcher)
     scratch = tempfile.mkdtemp(prefix="vaestudy-tune-")  # what Tune writes of its own accord, and nobody needs
     tuner = tune.Tuner(
         tune.with_resources(Worker, cluster.worker_resources),
@@ -327,7 +345,7 @@ def execute(queue: RunQueue, common: Common, cluster: Cluster, population: int) 
             search_alg=_Asks(dispatcher),
             num_samples=-1,
             max_concurrent_trials=cluster.workers,
-            scheduler=_Turns(dispatcher),
+            scheduler=turns,
             reuse_actors=True,
             trial_dirname_creator=lambda trial: f"group-{trial.trial_id}",
         ),
@@ -335,7 +353,7 @@ def execute(queue: RunQueue, common: Common, cluster: Cluster, population: int) 
             name="launch",
             storage_path=scratch,
             stop=_Results(dispatcher),
-            callbacks=[_Failures(dispatcher)],
+            callbacks=[_Failures(dispatcher, turns)],
             failure_config=tune.FailureConfig(max_failures=-1),
             verbose=0,
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),

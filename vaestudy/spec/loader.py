@@ -15,7 +15,7 @@ from vaestudy.spec.laws import broken_laws
 from vaestudy.spec.messages import Keys, Violation, described, dotted, violations
 from vaestudy.spec.models import Study
 from vaestudy.spec.overrides import apply_overrides
-from vaestudy.spec.reader import MAX_BYTES, Node, decode, read
+from vaestudy.spec.reader import Node, read_file
 
 EMPTY = "empty; a study file has at least version, name, workloads, train, methods and search"
 
@@ -49,7 +49,7 @@ def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
     Raises:
         SpecError: the file cannot be read, or breaks one or more laws; all of them are listed, in the file's order.
     """
-    root = apply_overrides(read(_text(path), path), overrides)
+    root = apply_overrides(read_file(path), overrides)
     if not isinstance(root.value, dict):
         what = EMPTY if root.value is None else f"expected a mapping at the top, got {described(root.plain())}"
         raise SpecError([Problem("", what, line=1, column=1, file=path)])
@@ -58,21 +58,6 @@ def load_study(path: Path, overrides: Sequence[str] = ()) -> Study:
         problems = [_problem(violation, root, path) for violation in broken]
         raise SpecError(sorted(problems, key=lambda problem: (problem.line or 0, problem.column or 0)))
     return written_out(study)
-
-
-def _text(path: Path) -> str:
-    try:
-        if path.is_file():
-            with path.open("rb") as file:
-                return decode(file.read(MAX_BYTES + 1), path)
-        exists, folder = path.exists(), path.is_dir()
-    except OSError as error:
-        raise SpecError([Problem("", f"cannot be read: {error.strerror or error}", file=path)]) from error
-    if folder:
-        what = "this is a folder; expected a study file"
-    else:
-        what = "not a regular file" if exists else "no such file; `vaestudy init` writes one to begin with"
-    raise SpecError([Problem("", what, file=path)])
 
 
 def _judge(tree: dict[str, Any]) -> tuple[list[Violation], Study]:

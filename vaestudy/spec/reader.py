@@ -68,6 +68,15 @@ class Node:
         return self.value
 
 
+def read_file(path: Path) -> Node:
+    """The one document of a study file as nodes.
+
+    Raises:
+        SpecError: the file cannot be read; or as ``read``.
+    """
+    return read(_text(path), path)
+
+
 def read(text: str, file: Path | None = None) -> Node:
     """The one document of ``text`` as nodes; ``file`` is what problems name.
 
@@ -84,6 +93,21 @@ def read(text: str, file: Path | None = None) -> Node:
     if builder.problems:
         raise SpecError(builder.problems)
     return node
+
+
+def _text(path: Path) -> str:
+    try:
+        if path.is_file():
+            with path.open("rb") as file:
+                return decode(file.read(MAX_BYTES + 1), path)
+        exists, folder = path.exists(), path.is_dir()
+    except OSError as error:
+        raise SpecError([Problem("", f"cannot be read: {error.strerror or error}", file=path)]) from error
+    if folder:
+        what = "this is a folder; expected a study file"
+    else:
+        what = "not a regular file" if exists else "no such file; `vaestudy init` writes one to begin with"
+    raise SpecError([Problem("", what, file=path)])
 
 
 def decode(raw: bytes, file: Path) -> str:

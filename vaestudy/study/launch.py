@@ -119,7 +119,7 @@ def launch(
         raise ConflictError(f"study {study.name!r} has not begun in {store or results}; run --stage search first")
     _preflight(study, folder, address, notice)
     watch = Watch(folder, _limit(study, seconds))
-    with ExitStack() as stack:
+    with _interruptible(study), ExitStack() as stack:
         with watch.signals():
             folder.make()
             stack.enter_context(folder.lock() if lock is None else lock)
@@ -141,6 +141,20 @@ def launch(
         write_report(folder)
         shipper.finish()
     return _judged(study, status(folder))
+
+
+@contextmanager
+def _interruptible(study: Study) -> Iterator[None]:
+    """A second Ctrl-C, or one after the last run, ends with a word too.
+
+    Raises:
+        InterruptedStudyError: it came.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        again = f"stopped at once; go on with: vaestudy resume {study.name}"
+        raise InterruptedStudyError(again, signal.SIGINT) from None
 
 
 def _preflight(study: Study, folder: StudyFolder, address: str | None, notice: Notice) -> None:
@@ -189,13 +203,10 @@ def _run(
             heartbeat.meters = Meters(study.name)
         threads = max(1, int(study.resources.cpus))
         common = replace(common_of(study, folder.path, cluster.device, threads), store=folder.store)
-        with watch.signals():  # Ray has put handlers of its own in their place, which abort
-            execute(queue, common, cluster, study.resources.population)
+        execute(queue, common, cluster, study.resources.population)
         if not watch.stopping:
             queue.cancel_rest()
         heartbeat.beat(queue, force=True)
-    except KeyboardInterrupt:
-        raise InterruptedStudyError(f"stopped at once; go on with: vaestudy resume {study.name}", 2) from None
     finally:
         queue.close()
         heartbeat.meters = None  # they are Ray's
