@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vaestudy.errors import UsageError, nearest
+from vaestudy.interrupts import loading
 from vaestudy.store import ResultsFolder, results_at
 
 if TYPE_CHECKING:
@@ -74,11 +75,11 @@ def is_file(study: str) -> bool:
 
 def load(study: str, overrides: Sequence[str] | None, results: ResultsFolder | None) -> Study:
     """The study that a STUDY argument means, after overrides."""
-    from vaestudy.spec.loader import load_study  # torch comes with it: a second that --help need not wait
+    path = Path(study) if is_file(study) else folder(study, results).resolved
+    with loading():
+        from vaestudy.spec.loader import load_study  # torch comes with it: a second that --help need not wait
 
-    if is_file(study):
-        return load_study(Path(study), overrides or ())
-    return load_study(folder(study, results).resolved, overrides or ())
+        return load_study(path, overrides or ())
 
 
 def folder(name: str, results: ResultsFolder | None) -> StudyFolder:

@@ -10,6 +10,7 @@ from vaestudy.cli import live
 from vaestudy.cli.arguments import DEFAULT_RESULTS, command_line
 from vaestudy.cli.output import Output
 from vaestudy.errors import UsageError
+from vaestudy.interrupts import loading
 from vaestudy.store import ResultsFolder
 
 if TYPE_CHECKING:
@@ -30,9 +31,10 @@ def run(
     lock: AbstractContextManager[object] | None = None,
 ) -> None:
     """Runs a study from its command to its report; ``lock`` is the study's, where it is held already."""
-    from vaestudy.cli.results import show_report
-    from vaestudy.study.folder import StudyFolder, parse_duration
-    from vaestudy.study.launch import launch as run_study
+    with loading():
+        from vaestudy.cli.results import show_report
+        from vaestudy.study.folder import StudyFolder, parse_duration
+        from vaestudy.study.launch import launch as run_study
 
     place = StudyFolder(results.path / study.name, results.store)
 

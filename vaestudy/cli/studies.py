@@ -206,7 +206,7 @@ def resume(
         return
     found = folder(name, results)
     lock = _locked(found)  # before torch is there: what takes seconds to load keeps nobody from the study
-    loaded = found.study()
+    loaded = load(str(found.resolved), None, results)
     grown = {"search.trials": loaded.search.trials + add_trials, "confirm.seeds": loaded.confirm.seeds + add_seeds}
     loaded = load(str(found.resolved), [f"{key}={value}" for key, value in grown.items()], results)
     place = ResultsFolder(found.path.parent, found.store)
