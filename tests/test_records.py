@@ -107,6 +107,14 @@ def test_any_flipped_bit_before_the_last_line_is_an_error(tmp_path: Path, at: in
     path.unlink()
 
 
+def test_a_run_whose_first_line_is_not_there_yet_began_when_its_attempt_did(tmp_path: Path) -> None:
+    written(tmp_path)
+    file = spool_file(tmp_path)
+    file.write_bytes(b"")
+    assert read_run(tmp_path, RUN.uid).started == pytest.approx(file.parent.stat().st_mtime)
+    assert [record.started for record in read_runs(tmp_path)] == [read_run(tmp_path, RUN.uid).started]
+
+
 def test_only_the_highest_attempt_is_believed(tmp_path: Path) -> None:
     written(tmp_path, 0, 1, 2, 3)
     written(tmp_path, 0, 1, attempt=2)

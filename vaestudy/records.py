@@ -266,7 +266,7 @@ def _reported(study: Path, uid: str) -> dict[int, Report]:
 
 def _read_attempt(study: Path, uid: str, attempt: int) -> RunRecord:
     path = attempt_folder(study, uid, attempt) / "spool.jsonl"
-    started, reports, end = 0.0, [], None
+    started, reports, end = path.parent.stat().st_mtime if attempt else 0.0, [], None  # until its first line is there
     try:
         for event in read_spool(path):
             kind = event.pop("kind")
