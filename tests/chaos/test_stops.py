@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -27,10 +28,7 @@ def test_r13_a_stopped_study_has_saved_within_10_seconds(ledger: Ledger, long: P
         number = (signal.SIGTERM, signal.SIGINT)[turn % 2]
         until(lambda before=ended: study.exists() and _ended(study) > before, process)
         time.sleep(0.13 * turn)
-        start = time.monotonic()
-        process.send_signal(number)
-        finished(process, code=128 + number)
-        slowest = max(slowest, time.monotonic() - start)
+        slowest = max(slowest, _seconds_to_stop(process, number))
         ledger.met += 1
         assert _redone(study) == 0
         ended = _ended(study)
@@ -51,10 +49,7 @@ def test_r13_a_second_ctrl_c_ends_at_once_and_loses_nothing(ledger: Ledger, long
         until(lambda before=ended: study.exists() and _ended(study) > before, process)
         process.send_signal(signal.SIGINT)
         time.sleep(apart)
-        start = time.monotonic()
-        process.send_signal(signal.SIGINT)
-        finished(process, code=130)
-        slowest = max(slowest, time.monotonic() - start)
+        slowest = max(slowest, _seconds_to_stop(process, signal.SIGINT))
         ledger.met += 1
         ended = _ended(study)
         process = vaestudy("resume", "quickstart", results=tmp_path)
@@ -71,13 +66,18 @@ def test_r13_a_study_that_is_starting_stops_as_soon(ledger: Ledger, tmp_path: Pa
     for moment in (1.0, 3.0, 4.0, 4.5, 5.0, 5.5, 6.0, 7.0):
         process = launch(tmp_path, "train.epochs=2000")
         time.sleep(moment)
-        start = time.monotonic()
-        process.send_signal(signal.SIGINT)
-        finished(process, code=130)
-        slowest = max(slowest, time.monotonic() - start)
+        slowest = max(slowest, _seconds_to_stop(process, signal.SIGINT))
         ledger.met += 1
     ledger.figures["slowest"] = f"{slowest:.1f} s"
     assert slowest < 10
+
+
+def _seconds_to_stop(process: subprocess.Popen[str], number: signal.Signals) -> float:
+    """From a signal to the process's end, with the exit code that says so."""
+    start = time.monotonic()
+    process.send_signal(number)
+    finished(process, code=128 + number)
+    return time.monotonic() - start
 
 
 def _ended(study: Path) -> int:

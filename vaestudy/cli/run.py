@@ -37,7 +37,6 @@ def run(
         from vaestudy.study.launch import launch as run_study
 
     place = StudyFolder(results.path / study.name, results.store)
-
     try:
         limit = None if until is None else parse_duration(until)
     except UsageError as error:
