@@ -55,7 +55,7 @@ test-image: setup      ## Builds the image without an engine (buildah) and check
 	@$(BIN)/python -m pytest -m image
 
 chaos: $(VENV)/cluster         ## Faults on real processes: every bar of docs/reliability.md, or one: make chaos BAR=r5
-	@rm -f .chaos/bars.csv
+	@rm -rf .chaos
 ifdef BAR
 	@$(BIN)/python -m pytest tests/chaos -k "$(BAR)_"
 else

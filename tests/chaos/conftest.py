@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.ledger import Ledger, append
-from tests.launched import LONG, calm
+from tests.launched import LONG, ROOT, calm
 
 HELD = pytest.StashKey[bool]()
 FIRST = (
@@ -55,7 +56,14 @@ def ledger(request: pytest.FixtureRequest) -> Iterator[Ledger]:
         pytest.fail(f"{kept.bar}: the fault was never met")
 
 
-@pytest.fixture(scope="module")
-def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The longer small study, that nobody disturbed."""
-    return calm(tmp_path_factory.mktemp("long"), *LONG)
+@pytest.fixture(scope="session")
+def long() -> Path:
+    """The longer small study, that nobody disturbed: made once in a ``make chaos``; not to be changed."""
+    kept, made = ROOT / ".chaos" / "long", ROOT / ".chaos" / "long.part"
+    kept.parent.mkdir(exist_ok=True)
+    with kept.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not kept.exists():
+            calm(made, *LONG)
+            made.rename(kept)
+    return kept / "quickstart"
