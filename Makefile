@@ -1,6 +1,6 @@
 # Everything a newcomer needs: `make study` and `make test`. Both set up the environment first.
 .DEFAULT_GOAL := help
-.PHONY: help setup study test test-slow test-cluster test-slurm test-image secrets image chaos check bench constraints schema clean
+.PHONY: help setup study test test-slow test-cluster test-slurm test-image test-long secrets image chaos check bench constraints schema clean
 
 PYTHON ?= python3.11
 VENV := .venv
@@ -39,6 +39,9 @@ test-slow: setup       ## The slow tests
 
 test-cluster: $(VENV)/cluster  ## Studies on several hosts, one killed, submitted from afar; docs/cluster.md's commands
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m cluster
+
+test-long: $(VENV)/cluster     ## The slow ones, those on several hosts and the image's in one go, three files at a time
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "(slow or cluster or image) and not chaos and not slurm"
 
 secrets:               ## Makes the passwords that docker/compose.yaml and docker/kubernetes need
 	@docker/secrets.sh

@@ -15,6 +15,31 @@ from hypothesis import settings
 torch.set_num_threads(1)
 settings.register_profile("busy", settings.default, deadline=None)  # two files at a time, on machines that do more
 settings.load_profile("busy")
+LONGEST = (
+    "chaos/test_shipping.py",
+    "chaos/test_drivers.py",
+    "chaos/test_scarcity.py",
+    "chaos/test_hosts.py",
+    "chaos/test_workers.py",
+    "chaos/test_strangers.py",
+    "chaos/test_services.py",
+    "cluster/test_object_store.py",
+    "docker/test_image.py",
+    "cluster/test_submit.py",
+    "cluster/test_kubernetes.py",
+    "cluster/test_bare_hosts.py",
+    "test_object_store.py",
+    "cluster/test_several_hosts.py",
+    "test_end_to_end.py",
+    "tracking/test_pages.py",
+)
+"""The files that take longest are begun first, so that they end with the others."""
+TESTS = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    ranks = {TESTS / name: rank for rank, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: ranks.get(item.path, len(ranks)))
 
 
 def program(name: str, *also: str) -> str:

@@ -1,37 +1,25 @@
-"""The quickstart study as a user runs it: real Ray, real Optuna, real MLflow; killed once and resumed."""
+"""The quickstart study as a user runs it: real Ray, real Optuna, real MLflow; stopped and launched stage by stage."""
 
 from __future__ import annotations
 
-import os
-import shutil
-import signal
 import sqlite3
-import subprocess
-import sys
-import tempfile
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from tests.fixtures.postgres import PASSWORD, Postgres, postgres
 from tests.launched import (
     METHODS,
-    ROOT,
     SEEDS,
-    SMALL,
     TARGETS,
     TRIALS,
     finished,
-    kill_workers_until_a_run_is_tried_again,
     launch,
     runs_of,
     until_recorded,
     vaestudy,
     values,
 )
-
-__all__ = ["postgres"]
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -141,67 +129,6 @@ def test_a_second_launch_of_a_running_study_is_refused_and_stop_saves_it(tmp_pat
     finished(vaestudy("stop", "quickstart", results=tmp_path))
     _, err = finished(first, code=130)
     assert "resume" in err
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("population", [1, 2])
-def test_a_study_killed_and_resumed_ends_with_the_numbers_of_an_undisturbed_one(
-    population: int, done: tuple[Path, str, str], tmp_path: Path
-) -> None:
-    more = ["budget.checkpoint_seconds=0.1", f"resources.population={population}"]
-    victim = launch(tmp_path, *more)
-    until_recorded(tmp_path / "quickstart", victim, runs=5)
-    os.killpg(victim.pid, signal.SIGKILL)
-    victim.wait()
-    finished(vaestudy("resume", "quickstart", results=tmp_path))
-    resumed = sorted(sorted(v.items()) for v in values(tmp_path / "quickstart").values())
-    assert resumed == sorted(sorted(v.items()) for v in values(done[0]).values())
-
-
-@pytest.mark.slow
-def test_a_worker_killed_in_mid_run_changes_nothing(done: tuple[Path, str, str], tmp_path: Path) -> None:
-    study = launch(tmp_path, "budget.checkpoint_seconds=0.1")
-    until_recorded(tmp_path / "quickstart", study, runs=3)
-    kill_workers_until_a_run_is_tried_again(tmp_path / "quickstart", study)
-    finished(study)
-    assert values(tmp_path / "quickstart") == values(done[0])
-
-
-@pytest.mark.slow
-def test_trials_kept_in_postgresql_give_the_same_numbers_and_the_password_stays_out(
-    postgres: Postgres, done: tuple[Path, str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("VAESTUDY_CREDENTIAL_LAB", postgres.address(postgres.new_database()))
-    out, err = finished(launch(tmp_path, "storage.optuna=lab"))
-    assert values(tmp_path / "quickstart") == values(done[0])
-    written = [path for path in tmp_path.rglob("*") if path.is_file() and PASSWORD.encode() in path.read_bytes()]
-    assert written == []
-    assert PASSWORD not in out + err
-
-
-ELSEWHERE = """
-ip link set lo up
-{python} -m ray.scripts.scripts start --head --port 6380 --num-cpus 2 --include-dashboard=false \
-    --object-store-memory 100000000 --temp-dir {short}/ray --disable-usage-stats >{folder}/ray.log 2>&1 || exit 99
-{python} -m vaestudy launch studies/quickstart.yaml {overrides} --results {folder} --address 127.0.0.1:6380
-"""
-
-
-@pytest.mark.slow
-def test_a_cluster_at_an_address_gives_the_same_numbers(done: tuple[Path, str, str], tmp_path: Path) -> None:
-    """In a network namespace of its own, where Ray's ports are nobody else's."""
-    if subprocess.run(["unshare", "-n", "true"], check=False).returncode:
-        pytest.skip("may not make a network namespace")
-    short = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # a socket's path has at most 107 characters
-    script = ELSEWHERE.format(python=sys.executable, folder=tmp_path, short=short, overrides=" ".join(SMALL))
-    command = ["unshare", "-n", "-p", "-f", "--mount-proc", "--kill-child", "bash", "-c", script]
-    environment = {**os.environ, "HOME": str(tmp_path), "RAY_AUTH_MODE": "disabled", "NO_COLOR": "1"}
-    process = subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-    )
-    finished(process)
-    shutil.rmtree(short)
-    assert values(tmp_path / "quickstart") == values(done[0])
 
 
 @pytest.mark.slow

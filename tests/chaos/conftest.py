@@ -13,21 +13,6 @@ from tests.chaos.ledger import Ledger, append
 from tests.launched import LONG, ROOT, calm
 
 HELD = pytest.StashKey[bool]()
-FIRST = (
-    "test_shipping",
-    "test_drivers",
-    "test_scarcity",
-    "test_hosts",
-    "test_workers",
-    "test_strangers",
-    "test_services",
-)
-"""The files that take longest, in `make chaos` begun first, so that they end with the others."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    names = [*FIRST, ""]
-    items.sort(key=lambda item: names.index(item.path.stem if item.path.stem in FIRST else ""))
 
 
 @pytest.hookimpl(wrapper=True)

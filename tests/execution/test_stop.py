@@ -44,5 +44,5 @@ def test_workers_that_are_starting_are_not_waited_for_and_tunes_own_files_are_no
     assert done.returncode == 0, done.stderr
     reported, took = json.loads(done.stdout.splitlines()[-1])
     assert reported == 0
-    assert took < 3
+    assert took < 8, "Tune waits 10 s"
     assert "Traceback" not in done.stdout + done.stderr
