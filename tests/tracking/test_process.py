@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import socket
 import threading
@@ -75,6 +76,15 @@ def test_a_stopped_study_does_not_wait_long_for_mlflow_and_says_what_it_leaves(d
     (notice,) = notices
     assert notice.startswith("MLflow is still being written, in the background (see ")
     assert notice.endswith("nothing is lost, and what is missing there is sent with: vaestudy resume deaf")
+
+
+def test_a_study_stopped_before_its_first_report_waits_for_nothing(deaf: StudyFolder) -> None:
+    shutil.rmtree(deaf.path / "runs")
+    notices: list[str] = []
+    with deaf.lock(), ShipperProcess.start(deaf.study(), deaf, "launch", notices.append):
+        start = time.monotonic()
+    assert time.monotonic() - start < HURRY / 2
+    assert notices == []
 
 
 def test_a_long_wait_for_mlflow_is_announced_and_ctrl_c_ends_it(

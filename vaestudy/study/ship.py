@@ -80,7 +80,7 @@ class ShipperProcess:
         try:
             yield shipper
         finally:
-            shipper.finish(HURRY)
+            shipper.finish(HURRY if _has_reports(folder) else 0.0)
 
     def tend(self) -> None:
         """Starts another shipper where the last one has died, but not all the time."""
@@ -88,7 +88,8 @@ class ShipperProcess:
             self._start()
 
     def finish(self, patience: float = PATIENCE) -> None:
-        """Lets the shipper catch up and end; ``behind`` says that it has not yet. It goes on without us then."""
+        """Lets the shipper catch up and end; ``behind`` says that it has not yet. It goes on without us then, of which
+        the user is told where there was any patience."""
         if self._process is None:
             return
         if self._has_died():
@@ -98,7 +99,7 @@ class ShipperProcess:
         process.stdin.close()
         code = self._code(process, patience)
         self.behind = code != 0
-        if self.behind:
+        if self.behind and patience:
             how = "is still being written, in the background" if code is None else "has not caught up"
             log.warning("MLflow %s", how)
             self._notice(
