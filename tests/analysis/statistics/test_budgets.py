@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vaestudy.analysis.statistics import budgets
 from vaestudy.analysis.statistics.budgets import expected_best, expected_best_band
 from vaestudy.analysis.statistics.leaders import leader_changes, probability_best
 
@@ -93,6 +94,15 @@ def test_the_band_encloses_the_expected_best_up_to_half_the_trials() -> None:
     assert estimate == pytest.approx(expected_best(losses))
     assert (low[:20] < estimate[:20]).all() and (estimate[:20] < high[:20]).all()
     assert np.isnan(low[20:]).all() and np.isnan(high[20:]).all()
+
+
+def test_the_band_between_the_budgets_where_it_is_computed_is_that_of_these(monkeypatch: pytest.MonkeyPatch) -> None:
+    losses = trials(200)["lucky"]
+    low, _, high = expected_best_band(losses)[:, :100]
+    monkeypatch.setattr(budgets, "BAND_BUDGETS", 100)
+    lowest, _, highest = expected_best_band(losses)[:, :100]
+    assert high - low == pytest.approx(highest - lowest, rel=0.05)
+    assert not np.array_equal(high, highest)
 
 
 def test_the_band_of_one_trial_is_about_that_of_a_mean() -> None:

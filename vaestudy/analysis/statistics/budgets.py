@@ -15,6 +15,10 @@ from vaestudy.analysis.statistics.resampling import Array, resample, studentized
 RESAMPLES = 2_000
 MIN_TRIALS = 25
 """The fewest trials whose bands kept their coverage in docs/decisions/0005-intervals.md."""
+BAND_BUDGETS = 50
+"""The most budgets whose bands are computed: those of thousands would take hours."""
+
+Budgets = npt.NDArray[np.int64]
 
 
 def expected_best(values: Sequence[float]) -> Array:
@@ -61,7 +65,8 @@ def expected_best_band(values: Sequence[float], *, resamples: int = RESAMPLES, s
 
     The standard errors are the jackknife's. A resample's distance is taken from the expected minimum of n draws with
     replacement, since that is what the resample estimates. The end of the curve rests on the two or three best trials:
-    no band kept its coverage beyond N / 2, or with fewer than 25 trials (docs/decisions/0005-intervals.md).
+    no band kept its coverage beyond N / 2, or with fewer than 25 trials (docs/decisions/0005-intervals.md). Of more
+    than 100 trials the band is computed at 50 budgets (``banded``), and lies on straight lines between them.
 
     Args:
         values: the losses of all trials of a cell, finite.
@@ -73,33 +78,51 @@ def expected_best_band(values: Sequence[float], *, resamples: int = RESAMPLES, s
     """
     ordered, estimate = ordered_losses(values), expected_best(values)
     reach = np.full_like(estimate, math.nan)
-    budgets = len(ordered) // 2 if len(ordered) >= MIN_TRIALS else 0
-    if budgets:
+    budgets = banded(len(ordered) // 2 if len(ordered) >= MIN_TRIALS else 0)
+    if len(budgets):
         moved = np.sort(resample([ordered], resamples, seed)[0], axis=-1)
-        distances = moved @ minimum_weights(len(ordered))[:budgets].T - _with_replacement(ordered, budgets)
-        errors = _jackknife_errors(moved, budgets)
-        reach[:budgets] = studentized_reach(distances, errors, estimate[:budgets], _jackknife_errors(ordered, budgets))
+        weights = minimum_weights(len(ordered))[budgets - 1]
+        distances = moved @ weights.T - _with_replacement(ordered, budgets)
+        errors, error = _jackknife_errors(moved, budgets), _jackknife_errors(ordered, budgets)
+        found = studentized_reach(distances, errors, estimate[budgets - 1], error)
+        reach[: budgets[-1]] = at_every_budget(budgets, found)
     return np.stack([estimate - reach, estimate, estimate + reach])
 
 
-def _with_replacement(ordered: Array, budgets: int) -> Array:
-    total, n = len(ordered), np.arange(1, budgets + 1)[:, None]
-    at_least = (np.arange(total, -1, -1)[None, :] / total) ** n
+def banded(most: int) -> Budgets:
+    """The budgets up to ``most`` whose bands are computed: all of them, or some that grow by about the same factor."""
+    if most <= BAND_BUDGETS:
+        return np.arange(1, most + 1)
+    return np.unique(np.geomspace(1, most, BAND_BUDGETS).round().astype(np.int64))
+
+
+def at_every_budget(budgets: Budgets, reach: Array) -> Array:
+    """What is known at some budgets, [..., n], at every one up to the last: on straight lines between them."""
+    every = np.arange(1, budgets[-1] + 1)
+    if len(every) == len(budgets):
+        return reach
+    return np.apply_along_axis(lambda known: np.interp(every, budgets, known), -1, reach)
+
+
+def _with_replacement(ordered: Array, budgets: Budgets) -> Array:
+    """The expected minimum of n values drawn with replacement, for n in ``budgets``."""
+    total = len(ordered)
+    at_least = (np.arange(total, -1, -1)[None, :] / total) ** budgets[:, None]
     return np.asarray((at_least[:, :-1] - at_least[:, 1:]) @ ordered)
 
 
-def _jackknife_errors(ordered: Array, budgets: int) -> Array:
-    """The jackknife standard errors of the expected best of n <= budgets: [..., N] ordered values give [..., n]."""
-    total = ordered.shape[-1]
-    return np.stack([_jackknife_error(ordered, weights) for weights in minimum_weights(total - 1)[:budgets]], axis=-1)
+def _jackknife_errors(ordered: Array, budgets: Budgets) -> Array:
+    """The jackknife standard errors of the expected best of n in ``budgets``: [..., N] ordered values give [..., n]."""
+    gaps, weights = np.diff(ordered), minimum_weights(ordered.shape[-1] - 1)
+    return np.stack([_jackknife_error(gaps, weights[n - 1]) for n in budgets], axis=-1)
 
 
-def _jackknife_error(ordered: Array, weights: Array) -> Array:
-    """sqrt((N - 1) / N sum of squared deviations) of the N weighted sums that each leave one value out."""
-    total = ordered.shape[-1]
-    before, after = (
-        np.append(weights, 0.0),
-        np.insert(weights, 0, 0.0),
-    )  # of the values before and after the one left out
-    without_one = np.tril(np.tile(before, (total, 1)), -1) + np.triu(np.tile(after, (total, 1)), 1)
-    return np.asarray(math.sqrt(total - 1) * (ordered @ without_one.T).std(axis=-1))
+def _jackknife_error(gaps: Array, weights: Array) -> Array:
+    """sqrt((N - 1) / N sum of squared deviations) of the N weighted sums that each leave one value out.
+
+    Where the next value is left out instead, the sum falls by the gap between the two, times its weight.
+    """
+    fallen = np.cumsum(weights * gaps, axis=-1)
+    mean = fallen.sum(axis=-1) / (gaps.shape[-1] + 1)  # of N sums, of which the first has not fallen
+    squares = ((fallen - mean[..., None]) ** 2).sum(axis=-1) + mean**2
+    return np.asarray(np.sqrt(gaps.shape[-1] / (gaps.shape[-1] + 1) * squares))

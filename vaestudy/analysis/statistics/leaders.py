@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import expit, logit
 
-from vaestudy.analysis.statistics.budgets import MIN_TRIALS, expected_best, minimum_weights, ordered_losses
+from vaestudy.analysis.statistics.budgets import (
+    MIN_TRIALS,
+    at_every_budget,
+    banded,
+    expected_best,
+    minimum_weights,
+    ordered_losses,
+)
 from vaestudy.analysis.statistics.intervals import LEVEL, students_quantile
 from vaestudy.analysis.statistics.resampling import Array, resample
 
@@ -38,19 +45,20 @@ def probability_best(values: Losses, *, resamples: int = BAND_RESAMPLES, seed: i
     Returns:
         Per method [3, n]: low, estimate, high. The 95 % ends are Student's on the logit scale, with the bootstrap's
         spread; NaN beyond a fifth of the trials, below 25 trials, and where no resample changes the chance: there
-        they did not keep their coverage (docs/decisions/0005-intervals.md).
+        they did not keep their coverage (docs/decisions/0005-intervals.md). Of more than 250 trials they are computed
+        at 50 budgets (``banded``), and lie on straight lines of the logit scale between them.
     """
     ordered = [ordered_losses(losses) for losses in values.values()]
     budgets = min(map(len, ordered), default=0)
     if not budgets:
         return {method: np.empty((3, 0)) for method in values}
     pooled = np.unique(np.concatenate(ordered))
-    estimate = _chances([_counts(losses[None], pooled) for losses in ordered], budgets)[:, 0]
+    estimate = _chances([_counts(losses[None], pooled) for losses in ordered], range(1, budgets + 1))[:, 0]
     reach = np.full_like(estimate, math.nan)
-    carried = budgets // TRIALS_PER_DRAW if budgets >= MIN_TRIALS else 0
-    if carried:
+    carried = banded(budgets // TRIALS_PER_DRAW if budgets >= MIN_TRIALS else 0)
+    if len(carried):
         moved = [_counts(losses, pooled) for losses in resample(ordered, resamples, seed)]
-        reach[:, :carried] = _logit_reach(_chances(moved, carried), budgets)
+        reach[:, : carried[-1]] = at_every_budget(carried, _logit_reach(_chances(moved, carried), budgets))
     centre = logit(np.clip(estimate, FLOOR, 1 - FLOOR))
     bands = np.stack([expit(centre - reach), estimate, expit(centre + reach)], axis=1)
     return dict(zip(values, bands, strict=True))
@@ -71,12 +79,12 @@ def _counts(losses: Array, pooled: Array) -> Counts:
     return np.bincount(places.ravel(), minlength=len(pooled) * len(losses)).reshape(len(losses), -1)
 
 
-def _chances(counts: Sequence[Counts], budgets: int) -> Array:
-    """The chance of every method to be best of n: counts [B, J] per method give [method, B, n]."""
+def _chances(counts: Sequence[Counts], budgets: Iterable[int]) -> Array:
+    """The chance of every method to be best of n in ``budgets``: counts [B, J] per method give [method, B, n]."""
     reached = [np.cumsum(count[:, ::-1], axis=1)[:, ::-1] for count in counts]  # how many values are at least this one
     tied = int(np.sum([count > 0 for count in counts], axis=0).max())
     chances = []
-    for n in range(1, budgets + 1):
+    for n in budgets:
         survival = [_survival(n, int(count[0].sum())) for count in counts]
         at_least = np.stack([table[r] for table, r in zip(survival, reached, strict=True)])
         larger = np.stack([table[r - c] for table, r, c in zip(survival, reached, counts, strict=True)])
@@ -136,10 +144,10 @@ def leader_changes(values: Losses, *, resamples: int = LEADER_RESAMPLES, seed: i
     if not budgets:
         return []
     leaders = np.stack([expected_best(losses)[:budgets] for losses in values.values()]).argmin(axis=0)
-    ordered = [np.sort(losses) for losses in resample(list(map(ordered_losses, values.values())), resamples, seed)]
-    moved = np.stack([losses @ minimum_weights(losses.shape[-1])[:budgets].T for losses in ordered]).argmin(axis=0)
     starts = [0, *(np.flatnonzero(np.diff(leaders)) + 1).tolist()]
+    ordered = [np.sort(losses) for losses in resample(list(map(ordered_losses, values.values())), resamples, seed)]
+    moved = np.stack([losses @ minimum_weights(losses.shape[-1])[starts].T for losses in ordered]).argmin(axis=0)
     return [
-        LeaderChange(start + 1, methods[leaders[start]], float(np.mean(moved[:, start] == leaders[start])))
-        for start in starts
+        LeaderChange(start + 1, methods[leaders[start]], float(np.mean(moved[:, place] == leaders[start])))
+        for place, start in enumerate(starts)
     ]
