@@ -138,7 +138,7 @@ class Server:
         command = ui_command(store_uri(self.results), self.results, self.port)
         with (self.results / "server.log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, cwd=self.results)
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + 240
         while not healthy(self.address):
             assert self._process.poll() is None and time.monotonic() < deadline, "mlflow server did not start"
             time.sleep(0.2)
