@@ -96,6 +96,13 @@ def test_the_band_encloses_the_expected_best_up_to_half_the_trials() -> None:
     assert np.isnan(low[20:]).all() and np.isnan(high[20:]).all()
 
 
+def test_the_jackknife_leaves_each_trial_out() -> None:
+    losses = sorted(trials(30)["lucky"])
+    without = [expected_best(losses[:place] + losses[place + 1 :]) for place in range(30)]
+    errors = budgets._jackknife_errors(np.array(losses), np.arange(1, 16))
+    assert errors == pytest.approx(math.sqrt(29) * np.std(without, axis=0)[:15])
+
+
 def test_the_band_between_the_budgets_where_it_is_computed_is_that_of_these(monkeypatch: pytest.MonkeyPatch) -> None:
     losses = trials(200)["lucky"]
     low, _, high = expected_best_band(losses)[:, :100]

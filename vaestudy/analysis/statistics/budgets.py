@@ -16,7 +16,7 @@ RESAMPLES = 2_000
 MIN_TRIALS = 25
 """The fewest trials whose bands kept their coverage in docs/decisions/0005-intervals.md."""
 BAND_BUDGETS = 50
-"""The most budgets whose bands are computed: those of thousands would take hours."""
+"""The most budgets whose bands are computed: the time of all would grow with the square of the trials."""
 
 Budgets = npt.NDArray[np.int64]
 
@@ -66,7 +66,7 @@ def expected_best_band(values: Sequence[float], *, resamples: int = RESAMPLES, s
     The standard errors are the jackknife's. A resample's distance is taken from the expected minimum of n draws with
     replacement, since that is what the resample estimates. The end of the curve rests on the two or three best trials:
     no band kept its coverage beyond N / 2, or with fewer than 25 trials (docs/decisions/0005-intervals.md). Of more
-    than 100 trials the band is computed at 50 budgets (``banded``), and lies on straight lines between them.
+    than 100 trials the band is computed at 50 budgets at most (``banded``), and lies on straight lines between them.
 
     Args:
         values: the losses of all trials of a cell, finite.

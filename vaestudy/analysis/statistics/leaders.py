@@ -46,7 +46,7 @@ def probability_best(values: Losses, *, resamples: int = BAND_RESAMPLES, seed: i
         Per method [3, n]: low, estimate, high. The 95 % ends are Student's on the logit scale, with the bootstrap's
         spread; NaN beyond a fifth of the trials, below 25 trials, and where no resample changes the chance: there
         they did not keep their coverage (docs/decisions/0005-intervals.md). Of more than 250 trials they are computed
-        at 50 budgets (``banded``), and lie on straight lines of the logit scale between them.
+        at 50 budgets at most (``banded``), and lie on straight lines of the logit scale between them.
     """
     ordered = [ordered_losses(losses) for losses in values.values()]
     budgets = min(map(len, ordered), default=0)
