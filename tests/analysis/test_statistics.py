@@ -142,6 +142,10 @@ def test_no_trials_have_no_best() -> None:
     assert len(expected_best([])) == 0
 
 
+def test_the_expected_best_of_equal_losses_is_that_loss_to_the_last_digit() -> None:
+    assert set(expected_best([206.8] * 100)) == {206.8}
+
+
 @pytest.mark.parametrize(
     ("values", "expected"),
     [

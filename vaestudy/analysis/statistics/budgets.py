@@ -24,12 +24,15 @@ Budgets = npt.NDArray[np.int64]
 def expected_best(values: Sequence[float]) -> Array:
     """The expected minimum of n of the values drawn without replacement, for n = 1 .. N.
 
-    With v_(1) <= ... <= v_(N): sum over i of v_(i) C(N-i, n-1) / C(N, n) (Dodge 2019, without replacement).
+    With v_(1) <= ... <= v_(N): sum over i of v_(i) C(N-i, n-1) / C(N, n) (Dodge 2019, without replacement). It is
+    summed over the distances to v_(1), so that equal values give exactly themselves.
 
     Raises:
         ValueError: a value is not finite.
     """
-    return np.asarray(minimum_weights(len(values)) @ ordered_losses(values))
+    ordered = ordered_losses(values)
+    least = ordered[:1]
+    return np.asarray(least + minimum_weights(len(ordered)) @ (ordered - least))
 
 
 def ordered_losses(values: Sequence[float]) -> Array:
