@@ -86,10 +86,11 @@ def check(study: Path, mlflow: Path | Ask, optuna: Ask | None = None) -> int:
     return check_rows(study, asked)
 
 
-def check_same(study: Path, undisturbed: Path) -> None:
-    """All checkers, of a study that ships to the database beside it, and the numbers of an undisturbed one."""
-    check(study, study.parent / "mlflow.db")
+def check_same(study: Path, undisturbed: Path) -> int:
+    """All checkers, of a study that ships to the database beside it, and the numbers of an undisturbed one; the number
+    of rows."""
     check_numbers(study, undisturbed)
+    return check(study, study.parent / "mlflow.db")
 
 
 def check_numbers(study: Path, undisturbed: Path) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import os
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 FILE = Path(os.environ.get("VAESTUDY_CHAOS_LINES", ".chaos/bars.csv"))
 
@@ -35,7 +37,12 @@ class Ledger:
     bar: str
     fault: str
     met: int = 0
-    figures: dict[str, object] = field(default_factory=dict)
+    figures: dict[str, Any] = field(default_factory=dict)
+
+    def none(self, name: str, found: Collection[object]) -> None:
+        """Counts what must not be there as the figure ``name``, call by call; fails if there is any."""
+        self.figures[name] = self.figures.get(name, 0) + len(found)
+        assert not found, f"{name}: {found}"
 
     def line(self, held: bool, seconds: float) -> Line:
         """The row, once the test has ended."""

@@ -60,6 +60,7 @@ def test_r7_a_resumed_run_ends_in_the_same_bits(ledger: Ledger, tmp_path: Path, 
     task = random_task()
     total = EPOCHS * task.steps_per_epoch
     points = sorted({*MID_EPOCH, *range(task.steps_per_epoch, total, task.steps_per_epoch)})
+    other = []
     for optimizer in NATIVE:
         chosen = settings(optimizer, EPOCHS, TRAIN)
         undisturbed = to_end(begin(task, chosen, 1))
@@ -72,6 +73,8 @@ def test_r7_a_resumed_run_ends_in_the_same_bits(ledger: Ledger, tmp_path: Path, 
             saved = checkpoint.load_latest(run, IDENTITY)
             assert saved is not None
             assert saved["row"]["steps"] == point
-            assert to_end(begin(task, chosen, members, saved)) == undisturbed, (optimizer, point)
+            if to_end(begin(task, chosen, members, saved)) != undisturbed:
+                other.append((optimizer, point))
             ledger.met += 1
-    ledger.figures["equal SHA-256"] = f"{ledger.met} of {ledger.met}"
+    ledger.figures["equal SHA-256"] = f"{ledger.met - len(other)} of {ledger.met}"
+    assert not other

@@ -81,8 +81,8 @@ def test_r15_a_full_disk_ends_the_study_clearly_and_loses_nothing(
         ledger.met += 1
         ballast.unlink()
     finished(vaestudy("resume", "quickstart", results=small_disk))
-    ledger.figures |= {"exit": 74, "rows": check(study, small_disk / "mlflow.db"), "lost": 0}
     check_numbers(study, undisturbed)
+    ledger.figures |= {"exit": process.returncode, "rows in MLflow": check(study, small_disk / "mlflow.db")}
 
 
 @pytest.mark.timeout(900)
@@ -107,4 +107,4 @@ def test_memory_that_is_short_makes_groups_smaller(
         reasons = {end.reason for end in ends if end and end.outcome == "failed"}
         assert any("memory" in reason for reason in reasons), reasons
         assert "failed" in err
-        ledger.figures["ends with"] = f"exit {code} and the reason"
+        ledger.figures["ends with"] = f"exit {process.returncode} and the reason"

@@ -111,15 +111,15 @@ def test_r18_no_secret_gets_anywhere(
         **{Path(f"message {number}"): text.encode() for number, text in enumerate(said)},
         **{Path(f"command line {number}"): line.encode() for number, line in enumerate(watcher.lines)},
     }
+    ledger.figures["places looked at"] = len(places)
     for name, canary in canaries.items():
         forms = {canary.encode(), quote(canary, safe="").encode()}
         found = [place for place, content in places.items() if any(form in content for form in forms)]
-        assert found == [], f"the secret {name!r} is in {found}"
+        ledger.none("found", [(name, str(place)) for place in found])
         ledger.met += 1
     assert len(watcher.environments) >= 1
     for name in FROM_WORKERS:
         assert not any(canaries[name] in environ for environ in watcher.environments.values()), name
-    ledger.figures |= {"places looked at": len(places), "found": 0}
 
 
 def _environment(canaries: Mapping[str, str], home: Path, scratch: Path, trials: str, mlflow: str) -> Mapping[str, str]:

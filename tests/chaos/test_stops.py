@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 @pytest.mark.bar("R13", "SIGTERM and SIGINT by turns at 10 moments")
 def test_r13_a_stopped_study_has_saved_within_10_seconds(ledger: Ledger, long: Path, tmp_path: Path) -> None:
     study = tmp_path / "quickstart"
-    slowest, ended = 0.0, 0
+    slowest, ended, redone = 0.0, 0, 0
     process = launch(tmp_path, *LONG, "budget.checkpoint_seconds=0")
     for turn in range(10):
         number = (signal.SIGTERM, signal.SIGINT)[turn % 2]
@@ -30,12 +30,13 @@ def test_r13_a_stopped_study_has_saved_within_10_seconds(ledger: Ledger, long: P
         time.sleep(0.13 * turn)
         slowest = max(slowest, _seconds_to_stop(process, number))
         ledger.met += 1
-        assert _redone(study) == 0
+        redone += _redone(study)
         ended = _ended(study)
         process = vaestudy("resume", "quickstart", results=tmp_path)
     finished(process)
     check_same(study, long)
-    ledger.figures |= {"slowest": f"{slowest:.1f} s", "reports redone": 0}
+    ledger.figures |= {"slowest": f"{slowest:.1f} s", "reports redone": redone}
+    assert redone == 0
     assert slowest < 10
 
 

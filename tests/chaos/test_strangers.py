@@ -79,16 +79,17 @@ def test_r19_a_stranger_on_the_network_can_call_nothing_of_ray(hosts: Hosts, led
     done = {call for (_, _, call), status in known.items() if status in (0, 200)}
     assert done == set(HARMLESS), "with the token the same questions are answered"
 
+    ledger.figures |= {"ports": len(ports), "calls each": len(calls)}
     for wrong in (None, secrets.token_hex(32)):
         answers = ask(stranger, tmp_path, ports, calls, wrong)
         accepted = {question: status for question, status in answers.items() if status not in REFUSED}
         for address, port in [(address, port) for address, port, call in accepted if call == NOWHERE]:
             _tells_numbers_alone(stranger, f"http://{address}:{port}")
             accepted = {question: accepted[question] for question in accepted if question[:2] != (address, port)}
-        assert {call for _, _, call in accepted} <= {*PUBLIC, *PUBLIC_PAGES}, accepted
+        allowed = {*PUBLIC, *PUBLIC_PAGES}
+        ledger.none("done but what docs/security.md names", [asked for asked in accepted if asked[2] not in allowed])
         ledger.met += len(answers)
     _nobody_joins(stranger, cluster)
-    ledger.figures |= {"ports": len(ports), "calls each": len(calls), "done but what docs/security.md names": 0}
 
     steps = _steps(study)
     until(lambda: _steps(study) > steps, driver)  # nobody was hurt
@@ -114,12 +115,12 @@ def test_r19_a_stranger_on_the_network_can_call_nothing_of_mlflow(hosts: Hosts, 
     routes = _mlflow_routes(tmp_path)
     known = ask(stranger, tmp_path, at, OURS, _basic(USER, password))
     assert set(known.values()) == {200}, "with the password they are answered"
+    ledger.figures["routes"] = len(routes)
     for login in (None, _basic(USER, secrets.token_hex(12)), _basic("", "")):
         answers = ask(stranger, tmp_path, at, routes, login)
         accepted = {call: status for (_, _, call), status in answers.items() if status not in REFUSED}
-        assert set(accepted) <= set(OPEN_ROUTES), accepted
+        ledger.none("done but health and kind of store", [call for call in accepted if call not in OPEN_ROUTES])
         ledger.met += len(answers)
-    ledger.figures |= {"routes": len(routes), "done but health and kind of store": 0}
 
 
 def _basic(user: str, password: str) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.chaos.ledger import Ledger, Line, append, read
 from tests.chaos.table import DOCS, page, table
 
@@ -32,3 +34,12 @@ def test_a_line_comes_back_as_it_was_written(tmp_path: Path) -> None:
     append(line, tmp_path / "lines.csv")
     assert read(tmp_path / "lines.csv") == [line, line]
     assert line.figures == "lost 0, doubled 0"
+
+
+def test_what_must_not_be_there_is_counted_then_fails() -> None:
+    ledger = Ledger("R1", "killed")
+    ledger.none("lost", [])
+    assert ledger.figures == {"lost": 0}
+    with pytest.raises(AssertionError, match=r"lost: \['a row'\]"):
+        ledger.none("lost", ["a row"])
+    assert ledger.figures == {"lost": 1}
