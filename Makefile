@@ -41,7 +41,7 @@ test-cluster: $(VENV)/cluster  ## Studies on several hosts, one killed, submitte
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m cluster
 
 test-long: $(VENV)/cluster     ## The slow ones, those on several hosts and the image's in one go, three files at a time
-	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "(slow or cluster or image) and not chaos and not slurm"
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --timeout 900 -m "(slow or cluster or image) and not chaos and not slurm"
 
 secrets:               ## Makes the passwords that docker/compose.yaml and docker/kubernetes need
 	@docker/secrets.sh

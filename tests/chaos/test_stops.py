@@ -41,6 +41,7 @@ def test_r13_a_stopped_study_has_saved_within_10_seconds(ledger: Ledger, long: P
 
 
 @pytest.mark.timeout(900)
+@pytest.mark.alone
 @pytest.mark.bar("R13", "Ctrl-C twice, 0.1, 0.6, 2 and 3 s apart")
 def test_r13_a_second_ctrl_c_ends_at_once_and_loses_nothing(ledger: Ledger, long: Path, tmp_path: Path) -> None:
     study = tmp_path / "quickstart"

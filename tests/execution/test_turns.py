@@ -27,6 +27,9 @@ from vaestudy.spec.models import Resources
 WORKERS, RUNS = 2, 24
 EPOCHS = 20
 """Runs much shorter than a worker's start."""
+SILENCE = {signal.SIGKILL: 240.0, signal.SIGSTOP: 30.0}
+"""Seconds without a word after which a worker is taken for hung, by what one of them is sent. Ray's workers get what
+processor time others leave: one that waits for its turn is not to be replaced too."""
 
 
 class Brief(Endless):
@@ -70,11 +73,15 @@ class Brief(Endless):
         """The signal, once, to a worker that trains or to one that does not; Ray shows in its name which."""
         if self._signal is None:
             return
-        names = {int(path.stem): " ".join(psutil.Process(int(path.stem)).cmdline()) for path in _told(self._places)}
-        found = [pid for pid, name in names.items() if (".train" in name) == training]
+        pids = [int(path.stem) for path in _told(self._places)]
+        found = [pid for pid in pids if (".train" in _name_of(pid)) == training]
         if found:
             os.kill(found[0], self._signal)
             self._signal = None
+
+
+def _name_of(pid: int) -> str:
+    return " ".join(psutil.Process(pid).cmdline())
 
 
 def _told(places: Path) -> list[Path]:
@@ -108,8 +115,9 @@ def _asked(places: Path, when: str, sent: str) -> dict[str, Any]:
 
 def main(places: Path, when: str, sent: str) -> None:
     """Says what has become of the runs, as JSON."""
-    queue = Brief(places, when, signal.Signals[sent])
-    common = replace(common_of(places, "cpu", ("tests.execution.places",)), retries=1, silence=8)
+    signalled = signal.Signals[sent]
+    queue = Brief(places, when, signalled)
+    common = replace(common_of(places, "cpu", ("tests.execution.places",)), retries=1, silence=SILENCE[signalled])
     cluster = connect(Resources(device="cpu", workers=WORKERS), None)
     try:
         execute(queue, common, cluster, population=1)

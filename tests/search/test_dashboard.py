@@ -31,7 +31,7 @@ def made_up(tmp_path: Path) -> Path:
 
 def _asked(address: str) -> str:
     try:
-        with urllib.request.urlopen(address, timeout=5) as reply:
+        with urllib.request.urlopen(address, timeout=60) as reply:
             return str(reply.read().decode())
     except OSError:
         return ""
@@ -39,7 +39,7 @@ def _asked(address: str) -> str:
 
 def _refusal(method: str, address: str) -> int:
     with pytest.raises(urllib.error.HTTPError, match="Method Not Allowed") as refused:
-        urllib.request.urlopen(urllib.request.Request(address, b"{}", method=method), timeout=5)
+        urllib.request.urlopen(urllib.request.Request(address, b"{}", method=method), timeout=60)
     return refused.value.code
 
 
@@ -53,7 +53,7 @@ def test_the_searches_of_a_study_are_served_until_ctrl_c(made_up: Path) -> None:
     assert _refusal("POST", f"http://127.0.0.1:{port}/api/studies") == 405
     assert json.loads(_asked(f"http://127.0.0.1:{port}/api/studies"))["study_summaries"] == summaries
     os.kill(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
     assert out == f"http://127.0.0.1:{port}/dashboard\n"
 
