@@ -80,13 +80,13 @@ def test_r19_a_stranger_on_the_network_can_call_nothing_of_ray(hosts: Hosts, led
     assert done == set(HARMLESS), "with the token the same questions are answered"
 
     ledger.figures |= {"ports": len(ports), "calls each": len(calls)}
+    allowed = {*PUBLIC, *PUBLIC_PAGES}
     for wrong in (None, secrets.token_hex(32)):
         answers = ask(stranger, tmp_path, ports, calls, wrong)
         accepted = {question: status for question, status in answers.items() if status not in REFUSED}
         for address, port in [(address, port) for address, port, call in accepted if call == NOWHERE]:
             _tells_numbers_alone(stranger, f"http://{address}:{port}")
             accepted = {question: accepted[question] for question in accepted if question[:2] != (address, port)}
-        allowed = {*PUBLIC, *PUBLIC_PAGES}
         ledger.none("done but what docs/security.md names", [asked for asked in accepted if asked[2] not in allowed])
         ledger.met += len(answers)
     _nobody_joins(stranger, cluster)
