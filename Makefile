@@ -35,7 +35,7 @@ test: setup            ## The tests, slow ones left out
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not chaos and not cluster and not image and not slurm"
 
 test-slow: setup       ## The slow tests
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "slow and not chaos and not cluster and not image and not slurm"
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --timeout 900 -m "slow and not chaos and not cluster and not image and not slurm"
 
 test-cluster: $(VENV)/cluster  ## Studies on several hosts, one killed, submitted from afar; docs/cluster.md's commands
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m cluster

@@ -71,7 +71,7 @@ def test_a_stopped_study_does_not_wait_long_for_mlflow_and_says_what_it_leaves(d
     notices: list[str] = []
     with deaf.lock(), ShipperProcess.start(deaf.study(), deaf, "launch", notices.append) as process:
         start = time.monotonic()
-    assert time.monotonic() - start < 2 * HURRY
+    assert time.monotonic() - start < HURRY + 1
     assert process.behind
     (notice,) = notices
     assert notice.startswith("MLflow is still being written, in the background (see ")
@@ -83,7 +83,7 @@ def test_a_study_stopped_before_its_first_report_waits_for_nothing(deaf: StudyFo
     notices: list[str] = []
     with deaf.lock(), ShipperProcess.start(deaf.study(), deaf, "launch", notices.append):
         start = time.monotonic()
-    assert time.monotonic() - start < HURRY
+    assert time.monotonic() - start < HURRY / 2
     assert notices == []
 
 
