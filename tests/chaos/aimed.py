@@ -24,6 +24,9 @@ from vaestudy.study.queue import StudyQueue
 LATER_SECONDS = (0.0, 0.7, 1.5)
 """After a trial's end: by the number of the kill."""
 
+LATER_TRIALS = 6
+"""And no more trials than these, however fast they are, so that each kill leaves some to the next."""
+
 
 def strike() -> None:
     """The fault: a shell command where one is given, else kill -9."""
@@ -64,8 +67,8 @@ def set_aim(point: str, count: int) -> None:
 
     after-ask: Optuna has the trial, no spool. after-start: its spool is there, no worker has it. mid-epoch: a worker
     trains. after-report: a report is in the spool, the search has not seen it. after-end: the end is in the spool, the
-    search was not told. after-tell: 0 to 2 s after the search was told. confirm: a confirmation run has reported.
-    export: one of the files is written.
+    search was not told. after-tell: 0 to 2 s after the search was told, and no more than six trials. confirm: a
+    confirmation run has reported. export: one of the files is written.
     """
     aim = Aim(count)
     if point == "after-ask":
@@ -80,7 +83,9 @@ def set_aim(point: str, count: int) -> None:
         after(Spool, "end", lambda *_: aim())
     elif point == "after-tell":
         delay = LATER_SECONDS[count % len(LATER_SECONDS)]
+        latest = Aim(count + LATER_TRIALS)
         after(CellSearch, "tell", lambda *_: threading.Timer(delay, aim).start() if delay else aim())
+        after(CellSearch, "tell", lambda *_: latest())
     elif point == "confirm":
         after(StudyQueue, "report", lambda _, self, job, *__: aim(job.run.stage == "confirm"))
     elif point == "export":

@@ -15,6 +15,7 @@ from tests.launched import FEW, OFTEN, SMALL, calm, finished, launch, runs_of, u
 from vaestudy.study.folder import StudyFolder
 
 POINTS = ("after-ask", "after-start", "mid-epoch", "after-report", "after-end", "after-tell", "confirm", "export")
+IN_SEARCH = POINTS[:-2]
 COUNTS = {"mid-epoch": (2, 5, 9), "export": (1, 5, 11)}
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
@@ -23,15 +24,16 @@ pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 @pytest.mark.timeout(1800)
 @pytest.mark.bar("R1", "driver killed -9 at 8 named points, 3 times each, in one study")
 def test_r1_a_killed_driver_loses_and_doubles_nothing(ledger: Ledger, tmp_path: Path) -> None:
-    enough = [*FEW, "search.trials=8"]
-    few_at_once = ["resources.population=2", "resources.workers=1"]  # so that each kill leaves some
+    enough = [*FEW, "search.trials=20"]  # 80 in all; the kills in the search take some 35
+    few_at_once = ["resources.population=2", "resources.workers=1"]
     undisturbed = calm(tmp_path / "undisturbed", *enough, "resources.population=2")
     study = tmp_path / "quickstart"
     command = ["launch", "studies/quickstart.yaml", *SMALL, *OFTEN, *enough, *few_at_once]
     for point in POINTS:
+        stages = ["--stage", "search"] if point in IN_SEARCH else []  # the confirmations are left to their own kills
         for count in COUNTS.get(point, (1, 2, 3)):
             module = f"tests.chaos.aimed {point} {count}"
-            process = vaestudy(*command, results=tmp_path, module=module)
+            process = vaestudy(*command, *stages, results=tmp_path, module=module)
             process.communicate(timeout=300)
             assert process.returncode == -signal.SIGKILL, (point, count)
             ledger.met += 1
