@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from vaestudy.records import RunRecord, read_runs
+from vaestudy.records import RunRecord, attempt_folder, read_runs
 
 ROOT = Path(__file__).parents[1]
 METHODS = ("sgd", "adam", "rmsprop", "ivon")
@@ -34,8 +34,8 @@ SMALL = [
 FEW = ["confirm.sources=0"]
 """A third of the runs less: no streams of random numbers are varied."""
 
-LONG = ["train.epochs=100", *FEW]
-"""Time to meet many faults."""
+LONG = ["train.epochs=100", "search.trials=6", *FEW]
+"""Time to meet many faults, on a fast machine too."""
 
 OFTEN = ["budget.checkpoint_seconds=0.1", "budget.retries=20"]
 """Runs that lose little when their worker dies, and may lose many."""
@@ -127,15 +127,28 @@ def workers(driver: subprocess.Popen[str]) -> list[psutil.Process]:
     return found
 
 
-def kill_workers_until_a_run_is_tried_again(study: Path, driver: subprocess.Popen[str]) -> None:
-    """Kills a worker; another one where the first was between two runs."""
-    tried = sum(record.attempt - 1 for record in read_runs(study))
-    while driver.poll() is None:
-        for process in workers(driver)[:1]:
-            process.kill()
-        deadline = time.monotonic() + 5
-        while time.monotonic() < deadline:
-            if sum(record.attempt - 1 for record in read_runs(study)) > tried:
-                return
-            time.sleep(0.1)
-    pytest.fail("the study ended before a worker was killed in mid run")
+def tried_again(study: Path) -> int:
+    """How many attempts of runs were not their first."""
+    return sum(record.attempt - 1 for record in read_runs(study))
+
+
+def kill_workers_in_mid_run(study: Path, driver: subprocess.Popen[str]) -> None:
+    """Kills the workers once each has saved a state of its run; waits until others have these runs."""
+
+    def live() -> list[RunRecord]:
+        return [record for record in read_runs(study) if record.end is None]
+
+    def saved(record: RunRecord) -> bool:
+        kept = attempt_folder(study, record.run.uid, record.attempt).glob("checkpoint-*/manifest.json")
+        return any(path.stat().st_mtime > record.started for path in kept)
+
+    def all_saved() -> bool:
+        with suppress(FileNotFoundError):  # the run has just ended, or has a newer state
+            return bool(records := live()) and all(map(saved, records))
+        return False
+
+    until(all_saved, driver)
+    attempts = {record.run.uid: record.attempt for record in live()}
+    for process in workers(driver):
+        process.kill()
+    until(lambda: all(record.attempt > attempts.get(record.run.uid, 0) for record in live()), driver)

@@ -49,9 +49,10 @@ def test_a_study_goes_on_from_the_store_on_another_machine(
     def begun() -> int:
         return sum(key.endswith("spool.jsonl") for key in study.entries("runs"))
 
-    until(lambda: begun() >= RUNS // 2, driver, seconds=600)
-    checkpoints = [key for key in study.entries("runs") if "checkpoint-" in key]
-    assert checkpoints
+    def checkpoints() -> list[str]:
+        return [key for key in study.entries("runs") if "checkpoint-" in key]
+
+    until(lambda: begun() >= RUNS // 2 and bool(checkpoints()), driver, seconds=600)
     assert not on_command_lines(object_store.environment["AWS_SECRET_ACCESS_KEY"])
     for process in [psutil.Process(driver.pid), *psutil.Process(driver.pid).children(recursive=True)]:
         process.kill()
@@ -71,7 +72,7 @@ def test_a_study_goes_on_from_the_store_on_another_machine(
     assert f"quickstart: complete, {RUNS} of {RUNS} runs" in out
     out, _ = finished(host("third", "export", "quickstart", "--tables"))
     assert "comparison.csv" in out
-    assert [key for key in study.entries("runs") if "checkpoint-" in key] == []
+    assert checkpoints() == []
 
     (copy,) = (tmp_path / "third" / "cache" / "vaestudy" / "results").glob("*/quickstart")
     check_progress(copy)

@@ -16,7 +16,7 @@ from tests.launched import METHODS, calm, finished, launch, runs_of, until, unti
 __all__ = ["postgres"]
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 
-TRIALS, RESTARTS, DOWN_SECONDS = 4, 5, 10.0
+TRIALS, RESTARTS, DOWN_SECONDS = 8, 5, 10.0
 SIZE = [f"search.trials={TRIALS}", "--stage", "search"]
 """The search alone: no other stage asks the database."""
 

@@ -14,9 +14,10 @@ from tests.launched import (
     LONG,
     OFTEN,
     finished,
-    kill_workers_until_a_run_is_tried_again,
+    kill_workers_in_mid_run,
     launch,
     runs_of,
+    tried_again,
     until,
     until_recorded,
     workers,
@@ -31,14 +32,15 @@ pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 def test_r2_killed_workers_change_no_number(ledger: Ledger, long: Path, tmp_path: Path) -> None:
     study = tmp_path / "quickstart"
     process = launch(tmp_path, *LONG, *OFTEN)
-    until_recorded(study, process, runs=1)
-    while ledger.met < 20:
-        kill_workers_until_a_run_is_tried_again(study, process)
-        ledger.met += 1
+    for stage, kills in (("search", 15), ("confirm", 20)):
+        until(lambda: study.exists() and stage in {r.run.stage for r in read_runs(study)}, process)  # noqa: B023
+        while ledger.met < kills:
+            kill_workers_in_mid_run(study, process)
+            ledger.met = tried_again(study)
     out, err = finished(process)
     assert "raylet" not in out + err, "what Ray says of its dead workers is not for the user"
     check_same(study, long)
-    ledger.figures |= {"runs": len(runs_of(study)), "attempts": sum(r.attempt for r in read_runs(study))}
+    ledger.figures |= {"runs": len(runs_of(study)), "attempts": len(runs_of(study)) + tried_again(study)}
 
 
 @pytest.mark.bar("R11", "every run of a method diverges")
