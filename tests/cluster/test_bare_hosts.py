@@ -27,7 +27,7 @@ TOKEN = Path("home", ".ray", "auth_token")
 
 def test_a_study_on_bare_hosts_from_nothing_to_tables(hosts: Hosts, tmp_path: Path) -> None:
     results = tmp_path / "shared"
-    small = " ".join([*SMALL, "train.epochs=60", "resources.workers=2"])
+    small = " ".join([*SMALL, "train.epochs=100", "resources.workers=2"])
     here = {
         "studies/quickstart.yaml": f"studies/quickstart.yaml {small}",
         "/shared/results": str(results),
