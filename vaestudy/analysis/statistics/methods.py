@@ -1,0 +1,166 @@
+"""Methods compared over replicates of their whole search: means, differences, all pairs of methods at once.
+
+A method's scores are given by unit: the replicate where the search was repeated, the confirmation seed where it was
+not. Each unit has G block values, whose plain mean is its score (nats, lower is better): block g holds the same test
+examples for every unit and method. G is 1 where no blocks are known; the test examples' error is then left out.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import special
+
+from vaestudy.analysis.statistics.intervals import LEVEL, Interval, students_quantile
+from vaestudy.analysis.statistics.resampling import Array
+
+Scores = Mapping[int, Array]
+"""From the unit (replicate or seed) to its block values [G]."""
+
+MIN_UNITS = 2
+
+
+@dataclass(frozen=True)
+class _Mean:
+    """A mean over units with its standard error and the degrees of freedom of that error."""
+
+    value: float
+    error: float
+    freedom: float
+    units: int
+
+
+def estimate(scores: Scores, critical: float | None = None) -> Interval:
+    """The method's mean over its units with its 95 % interval; unknown (NaN) ends below two units.
+
+    With x[r, g] the value of unit r in block g, R units and G blocks, the variance of the mean is
+
+        s^2 / R + v / G,  s^2 = var_r(mean_g x[r, g]),  v = var_g(mean_r x[r, g]).
+
+    The first part holds what differs between units: search, seeds, evaluation noise. The second holds which test
+    examples there are; they are the same for all units, so that no number of units makes it smaller. What belongs to
+    a single unit and block is in both parts: the interval is at most too wide. The degrees of freedom are
+    (A + B)^2 / (A^2 / (R - 1) + B^2 / (G - 1)) for the parts A and B (Welch 1947, Satterthwaite 1946).
+
+    Args:
+        scores: by unit the block values [G]; where units differ in G, their means are taken as G = 1.
+        critical: as of ``difference``.
+    """
+    return _interval(_mean(_stacked(list(scores.values()))), critical)
+
+
+def difference(ours: Scores, theirs: Scores, critical: float | None = None) -> Interval:
+    """The mean difference, ours less theirs, over the units that both have, with its interval; NaN below two of them.
+
+    The formulas are those of ``estimate`` for the differences x[r, g] = ours[r, g] - theirs[r, g]: what a unit or a
+    test example does to both methods alike is in neither part.
+
+    Args:
+        ours: by unit the block values [G].
+        theirs: the other method's.
+        critical: how many standard errors the interval reaches at R - 1 degrees of freedom, for R common units
+            (``critical_value``); Student's at 95 % where None. At the degrees of freedom that the blocks add, the
+            reach is the one with the same tail probability.
+    """
+    return _interval(_mean(_paired(ours, theirs)), critical)
+
+
+def critical_value(units: int, methods: int) -> float:
+    """How many standard errors apart two of these methods must be, so that equal ones are told apart in at most 5 % of
+    studies: for all m (m - 1) / 2 pairs at once, NaN below two units.
+
+    Student's quantile at 1 - 0.05 / (m (m - 1)) with R - 1 degrees of freedom (Bonferroni; Dunn 1961): it holds
+    whatever the spreads of the methods. The distribution of the largest |t| of methods of equal spread would make the
+    intervals 2 to 3 % shorter (docs/decisions/0005-intervals.md).
+    """
+    if units < MIN_UNITS:
+        return math.nan
+    pairs = max(math.comb(methods, 2), 1)
+    return students_quantile(1 - (1 - LEVEL) / (2 * pairs), units - 1)
+
+
+def differences(scores: Mapping[str, Scores]) -> dict[tuple[str, str], Interval]:
+    """Every pair's difference, the first less the second, with intervals that hold for all pairs at once.
+
+    All of them enclose their truths in 95 % of studies. Each pair has the critical value of the units that both have.
+    """
+    return {
+        (one, other): difference(scores[one], scores[other], _critical(scores, one, other))
+        for one, other in itertools.combinations(scores, 2)
+    }
+
+
+def leaders(scores: Mapping[str, Scores]) -> list[str]:
+    """The method with the lowest mean and those that cannot be told apart from it, by rising mean.
+
+    Told apart is a method whose difference to the best has an interval of ``differences`` above 0: equal methods are
+    in at most 5 % of studies. Methods with fewer than two units are left out.
+    """
+    known = {name: found for name, found in scores.items() if len(found) >= MIN_UNITS}
+    if not known:
+        return []
+    best, *others = sorted(known, key=lambda name: (estimate(known[name]).estimate, name))
+    apart = {name: difference(known[name], known[best], _critical(known, name, best)) for name in others}
+    return [best, *(name for name in others if not apart[name].low > 0)]
+
+
+def detectable(ours: Scores, theirs: Scores, critical: float | None = None, power: float = 0.8) -> float:
+    """The smallest true difference whose interval leaves out 0 with this power; NaN below two units.
+
+    The noncentrality d with P(T(d, nu) > c) = power for the noncentral t with nu degrees of freedom and critical
+    value c, times the standard error found: (t_0.975 + t_power) standard errors would promise too much at few units.
+    """
+    found = _mean(_paired(ours, theirs))
+    if found.units < MIN_UNITS:
+        return math.nan
+    return found.error * float(special.nctdtrinc(found.freedom, 1 - power, _reach(found, critical)))
+
+
+def _critical(scores: Mapping[str, Scores], one: str, other: str) -> float:
+    return critical_value(len(scores[one].keys() & scores[other].keys()), len(scores))
+
+
+def _interval(found: _Mean, critical: float | None) -> Interval:
+    half = _reach(found, critical) * found.error
+    return Interval(found.value, found.value - half, found.value + half, found.units)
+
+
+def _reach(found: _Mean, critical: float | None) -> float:
+    """The critical value at the mean's own degrees of freedom."""
+    if found.units < MIN_UNITS:
+        return math.nan
+    share = (1 + LEVEL) / 2 if critical is None else float(special.stdtr(found.units - 1, critical))
+    return students_quantile(share, found.freedom)
+
+
+def _mean(blocks: Array) -> _Mean:
+    """Of [R, G] values."""
+    units, size = blocks.shape
+    value = float(blocks.mean()) if units else math.nan
+    if units < MIN_UNITS:
+        return _Mean(value, math.nan, math.nan, units)
+    between = float(blocks.mean(axis=1).var(ddof=1)) / units
+    examples = float(blocks.mean(axis=0).var(ddof=1)) / size if size > 1 else 0.0
+    variance = between + examples
+    parts = between**2 / (units - 1) + (examples**2 / (size - 1) if size > 1 else 0.0)
+    return _Mean(value, math.sqrt(variance), variance**2 / parts if parts > 0 else units - 1, units)
+
+
+def _paired(ours: Scores, theirs: Scores) -> Array:
+    common = sorted(ours.keys() & theirs.keys())
+    values = _stacked([*(ours[unit] for unit in common), *(theirs[unit] for unit in common)])
+    return values[: len(common)] - values[len(common) :]
+
+
+def _stacked(values: list[Array]) -> Array:
+    """The units' blocks as [R, G]; their means as [R, 1] where they have unequal numbers of blocks."""
+    if not values:
+        return np.empty((0, 1))
+    blocks = [np.asarray(row, dtype=float).reshape(-1) for row in values]
+    if len({len(row) for row in blocks}) == 1:
+        return np.stack(blocks)
+    return np.array([[row.mean()] for row in blocks])
