@@ -10,6 +10,7 @@ NAME = r"^[a-z0-9][a-z0-9_.-]{0,63}$"
 PHASE_NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"  # no dot: it is one part of train.stages.NAME.share
 MOST_SEEDS = 999
 """Of a stage; each stage has a block of a thousand seeds."""
+MOST_REPLICATES = 1000
 INDEPENDENT = ("random", "sobol")
 """Samplers whose trials do not depend on each other's results: stage T of the protocol."""
 DURATION = r"^(\d*[1-9]\d*(\.\d+)?|\d+\.\d*[1-9]\d*)(s|m|h|d)$"  # above 0
@@ -192,6 +193,13 @@ class Search(Frozen):
         default="per_method", description="equal trials for every method, or one search over all methods"
     )
     trials: int = Field(ge=1, description="per cell; joint: per workload")
+    replicates: int = Field(
+        default=1,
+        ge=1,
+        le=MOST_REPLICATES,
+        description="times that each search and its confirmation are made, under seeds of their own; statements about "
+        "methods need several",
+    )
     sampler: Sampler = Sampler()
     pruner: Pruner = Pruner()
 
@@ -268,6 +276,9 @@ class Tracking(Frozen):
 class ReportOptions(Frozen):
     """What reports say and how."""
 
+    primary: Literal["elbo", "nll"] = Field(
+        default="elbo", description="the one score that ranking, claims and tests are about: test -ELBO or test NLL"
+    )
     baseline: str | None = Field(default=None, description="the method that others are compared with")
     formats: tuple[Literal["csv", "parquet", "md", "tex", "html"], ...] = ("csv", "parquet", "md", "tex", "html")
     figures: bool = Field(default=True, description="false: a study ends with its tables alone; no figures, no page")
