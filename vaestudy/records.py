@@ -25,7 +25,7 @@ from vaestudy.errors import DataError, DiskError
 Stage = Literal["search", "target", "confirm", "sources"]
 Varied = Literal["all", "init", "order", "noise"]
 Outcome = Literal["done", "pruned", "diverged", "failed", "cancelled"]
-Failure = Literal["none", "diverged", "collapsed"]
+Failure = Literal["none", "diverged", "collapsed", "undertrained"]
 STAGES: tuple[Stage, ...] = ("search", "target", "confirm", "sources")
 VARIED: tuple[Varied, ...] = ("init", "order", "noise")
 OUTCOMES: tuple[Outcome, ...] = ("done", "pruned", "diverged", "failed", "cancelled")
@@ -125,6 +125,7 @@ class End:
     failure: Failure = "none"
     metrics: Mapping[str, float] = field(default_factory=dict)
     reason: str = ""
+    vectors: Mapping[str, list[float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

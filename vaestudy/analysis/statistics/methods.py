@@ -73,14 +73,22 @@ def critical_value(units: int, methods: int) -> float:
     """How many standard errors apart two of these methods must be, so that equal ones are told apart in at most 5 % of
     studies: for all m (m - 1) / 2 pairs at once, NaN below two units.
 
-    Student's quantile at 1 - 0.05 / (m (m - 1)) with R - 1 degrees of freedom (Bonferroni; Dunn 1961): it holds
+    ``simultaneous`` for the m (m - 1) / 2 pairs of m methods: Student's quantile at 1 - 0.05 / (m (m - 1)) holds
     whatever the spreads of the methods. The distribution of the largest |t| of methods of equal spread would make the
     intervals 2 to 3 % shorter (docs/decisions/0005-intervals.md).
     """
+    return simultaneous(units, math.comb(methods, 2))
+
+
+def simultaneous(units: int, comparisons: int) -> float:
+    """How many standard errors intervals must reach that hold for so many comparisons over these units at once; NaN
+    below two units.
+
+    Student's quantile at 1 - 0.05 / (2 c) for c comparisons (Bonferroni; Dunn 1961).
+    """
     if units < MIN_UNITS:
         return math.nan
-    pairs = max(math.comb(methods, 2), 1)
-    return students_quantile(1 - (1 - LEVEL) / (2 * pairs), units - 1)
+    return students_quantile(1 - (1 - LEVEL) / (2 * max(comparisons, 1)), units - 1)
 
 
 def differences(scores: Mapping[str, Scores]) -> dict[tuple[str, str], Interval]:
