@@ -3,24 +3,21 @@
     <study folder>/runs/<uid>/run.json                    the plan: what the run is, written once
     <study folder>/runs/<uid>/attempt-<k>/spool.jsonl     its k-th execution; only the highest k is believed
 
-A spool line is ``<crc32 in 8 hex digits> <json>``. A line is on disk (fsync) before anybody else sees it. A torn last
-line, all that a killed writer can leave, is dropped on reading; damage elsewhere is an error that names the line.
+A line is on disk (fsync) before anybody else sees it; ``spools.py`` has its form.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, cast
-
-from pydantic_core import from_json
+from typing import Any, Literal
 
 from vaestudy.errors import DataError, DiskError
+from vaestudy.spools import inspect_spool, read_spool, spool_lines
 
 Stage = Literal["search", "target", "confirm", "sources"]
 Varied = Literal["all", "init", "order", "noise"]
@@ -117,6 +114,8 @@ class End:
         failure: the failure class by rule (protocol, rule 7).
         metrics: the summary, e.g. ``final/val_nelbo``, ``final/test_nll``; nats per example; finite values only.
         reason: one line, for failed and cancelled.
+        vectors: of a confirmed run, its test scores in blocks of examples, ``test/nelbo_blocks`` and
+            ``test/nll_blocks`` (``metrics.blocks``), nats per example.
     """
 
     outcome: Outcome
@@ -190,8 +189,7 @@ class Spool:
         self._file.close()
 
     def _append(self, *events: Mapping[str, Any]) -> None:
-        payloads = [json.dumps(event, allow_nan=False, separators=(",", ":")).encode() for event in events]
-        lines = b"".join(b"%08x %s\n" % (zlib.crc32(payload), payload) for payload in payloads)
+        lines = spool_lines(events)
         try:
             written = 0
             while written < len(lines):
@@ -298,64 +296,6 @@ def _read_attempt(study: Path, uid: str, attempt: int) -> RunRecord:
     except (TypeError, KeyError) as error:
         raise DataError(f"{path}: not of this version: {error}") from error
     return RunRecord(read_plan(study, uid), attempt, started, tuple(reports), end)
-
-
-def read_spool(path: Path) -> list[dict[str, Any]]:
-    """The events of a spool; a torn last line is dropped, a missing file has none.
-
-    Raises:
-        DataError: a line other than the last is damaged.
-    """
-    found = inspect_spool(path)
-    if found.damaged:
-        raise DataError(
-            f"{path}:{found.damaged}: damaged line; set it aside with: vaestudy doctor NAME --repair, "
-            "then resume the study"
-        )
-    return found.events
-
-
-@dataclass(frozen=True)
-class SpoolState:
-    """What a spool's file holds.
-
-    Attributes:
-        events: of its lines before the first that is not sound.
-        damaged: the number of the first line that is not sound where that is not the last, 0 where there is none.
-        torn: the bytes of a last line that is not whole, all that a killed writer can leave.
-    """
-
-    events: list[dict[str, Any]]
-    damaged: int
-    torn: int
-
-
-def inspect_spool(path: Path) -> SpoolState:
-    """What a spool's file holds, sound or not; a missing file holds nothing."""
-    try:
-        lines = path.read_bytes().split(b"\n")
-    except FileNotFoundError:
-        return SpoolState([], 0, 0)
-    tail = lines.pop()
-    payloads: list[bytes] = []
-    damaged, torn = 0, len(tail)
-    for number, line in enumerate(lines, start=1):
-        payload = line[9:]
-        if line[:9] != b"%08x " % zlib.crc32(payload):
-            last = number == len(lines) and not tail
-            damaged, torn = (0, len(line) + 1) if last else (number, 0)
-            break
-        payloads.append(payload)
-    # One call for all lines: half the time of a call for each.
-    return SpoolState(_parsed(b"[%s]" % b",".join(payloads)), damaged, torn)
-
-
-def _parsed(payload: bytes) -> list[dict[str, Any]]:
-    """As ``json.loads`` in a third of its time, which alone takes halves of surrogate pairs: paths may hold them."""
-    try:
-        return cast(list[dict[str, Any]], from_json(payload))
-    except ValueError:
-        return cast(list[dict[str, Any]], json.loads(payload))
 
 
 def _write_plan(study: Path, run: Run) -> None:
