@@ -1,6 +1,6 @@
 # Everything a newcomer needs: `make study` and `make test`. Both set up the environment first.
 .DEFAULT_GOAL := help
-.PHONY: help setup study test test-slow test-cluster test-slurm test-image test-long secrets image chaos check bench constraints schema clean
+.PHONY: help setup study test test-slow test-cluster test-slurm test-image test-long secrets image chaos check golden bench constraints schema clean
 
 PYTHON ?= python3.11
 VENV := .venv
@@ -73,6 +73,9 @@ check: setup           ## Lint, format, types, layers
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+golden: setup          ## Writes the golden traces and tables anew; say in the commit why they moved
+	@$(BIN)/python -m tests.golden
 
 bench: setup           ## Steps per second and study overhead against named rivals
 	@$(BIN)/python -m benchmarks.run
