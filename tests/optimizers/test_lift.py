@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from tests.optimizers.references import quadratic, reference
-from tests.steps import LAYOUT, columns, gradient, hyperparameters, made, run
+from tests.steps import columns, made, run
 from vaestudy.optimizers import optimizers
 from vaestudy.optimizers.lift import lift_optimizer
 from vaestudy.registry import Source
+from vaestudy.testing.walks import LAYOUT, gradient, hyperparameters
 
 SHAPE_BLIND = [e.name for e in optimizers if e.name.startswith("torch.") and e.name != "torch.Adafactor"]
 SOURCE = Source("somebody2020", "Somebody", "Something", 2020)

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from tests.optimizers.references import quadratic, reference
-from tests.steps import LAYOUT, columns, gradient, hyperparameters, made, run
+from tests.steps import columns, made, run
 from vaestudy.optimizers import base
+from vaestudy.testing.walks import LAYOUT, gradient, hyperparameters
 
 NATIVE = ["sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop"]
 

@@ -28,6 +28,7 @@ from vaestudy.cli.arguments import (
     stages,
     study_place,
 )
+from vaestudy.cli.laws import plugins_held
 from vaestudy.cli.output import Output, seconds
 from vaestudy.cli.run import run, where
 from vaestudy.errors import ConflictError, DataError, VaestudyError
@@ -76,14 +77,17 @@ def check(
     show: Annotated[bool, typer.Option("--print", help="Print the resolved file.")] = False,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of study files.")] = False,
 ) -> None:
-    """Checks a study file; reports all problems at once."""
+    """Checks a study file, and its plug-ins by the laws of components; reports all problems at once."""
     from vaestudy.spec import dump_study, study_hash
     from vaestudy.spec.json_schema import json_schema
 
     output: Output = context.obj
-    loaded = load(study, overrides, results)
+    with plugins_held() as held:
+        loaded = load(study, overrides, results)
     if output.json_lines:
         output.json({"study": loaded.name, "hash": study_hash(loaded), "ok": True})
+        for component, laws in held.items():
+            output.json({"kind": component.kind, "name": component.name, "laws": laws})
     elif schema:
         import json
 
@@ -94,6 +98,8 @@ def check(
         output.result(f"{loaded.name}: sound; hash {study_hash(loaded)}")
         for plugin in loaded.plugins:
             output.note(f"runs code from plug-in {plugin}")
+        for component, laws in held.items():
+            output.result(f"{component.kind} {component.name}: {laws} laws hold")
 
 
 def plan(

@@ -72,7 +72,11 @@ class Beta(Frozen):
     schedule: str = Field(default="constant", description="from ``start`` to ``end``; constant is ``end`` throughout")
     start: float = Field(default=0.0, ge=0.0, description="beta at the first update")
     end: float = Field(default=1.0, ge=0.0, description="beta when the ramp has ended")
-    over: Share = Field(default=0.25, description="share of training (cyclical: of a cycle) that the ramp takes")
+    over: Share = Field(
+        default=0.25,
+        description="share of training that the ramp takes (cyclical: of a cycle), counted from the end of the last "
+        "stage before the final one that sets its own beta",
+    )
     cycles: int = Field(default=4, ge=1, description="how many cycles, where the schedule is cyclical")
 
 
@@ -90,7 +94,9 @@ class Phase(Frozen):
 
     name: Annotated[str, StringConstraints(pattern=PHASE_NAME)]
     share: Share | None = Field(default=None, description="the last stage may leave it out: it takes the rest")
-    beta: float | None = Field(default=None, ge=0.0, description="in this stage, in the place of the schedule's")
+    beta: float | None = Field(
+        default=None, ge=0.0, description="in this stage, in the place of the schedule's, which starts after it"
+    )
     freeze: Literal["none", "encoder", "decoder"] = Field(default="none", description="what does not train in it")
 
 

@@ -139,7 +139,7 @@ def canonical(key: str) -> str:
 def resolve(study: Study, method: str, drawn: Mapping[str, Any], train_size: int) -> Settings:
     """The settings of a run: published defaults, overlaid by ``fixed``, overlaid by what was drawn.
 
-    A stage whose share is 0 is left out. ``train_size`` replaces the word of that name.
+    ``train_size`` replaces the word of that name.
 
     Raises:
         ValueError: a value is illegal (the study file's checks find these first).
@@ -159,7 +159,6 @@ def resolve(study: Study, method: str, drawn: Mapping[str, Any], train_size: int
             values[key.removeprefix("one_minus_")] = 1 - value
         else:
             values[key] = value
-    train["stages"] = tuple(stage for stage in train["stages"] if stage["share"] != 0)
     for name, value in values.items():
         problem = schema[name].problem(value) if name in schema else f"not a hyperparameter of {arm.optimizer}"
         if problem:
@@ -207,6 +206,8 @@ def largest_shares(study: Study, method: str) -> list[float]:
 
 
 def _latest_ramp_end(study: Study, method: str) -> float:
+    """The share of training after which beta is at its end value under a method, whatever is drawn: the ramp takes its
+    share of what is left after the stages that set their own beta."""
     from vaestudy.schedules import ramp_end  # with torch
 
     beta = study.train.beta
@@ -216,15 +217,17 @@ def _latest_ramp_end(study: Study, method: str) -> float:
         for over in possible(study, method, "train.beta.over", beta.over)
         for cycles in possible(study, method, "train.beta.cycles", beta.cycles)
     ]
-    return min(max(*ramps, _end_of_stages_with_beta(study, method)), 1.0)
+    own = _end_of_stages_with_beta(study, method)
+    return min(own + (1 - own) * max(ramps), 1.0)
 
 
 def _end_of_stages_with_beta(study: Study, method: str) -> float:
     """Where the last stage with a beta of its own ends; the final stage's own beta is the final one, from its start."""
-    before_last = study.train.stages[:-1]
+    shares = largest_shares(study, method)
     own = [
         index
-        for index, stage in enumerate(before_last)
-        if any(value is not None for value in possible(study, method, f"train.stages.{stage.name}.beta", stage.beta))
+        for index, stage in enumerate(study.train.stages[:-1])
+        if shares[index] > 0
+        and any(value is not None for value in possible(study, method, f"train.stages.{stage.name}.beta", stage.beta))
     ]
-    return sum(largest_shares(study, method)[: own[-1] + 1]) if own else 0.0
+    return sum(shares[: own[-1] + 1]) if own else 0.0
