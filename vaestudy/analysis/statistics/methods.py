@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from vaestudy.analysis.statistics.intervals import LEVEL, Interval, students_quantile
+from vaestudy.analysis.statistics.intervals import LEVEL, Interval, noncentrality, robust, students_quantile
 from vaestudy.analysis.statistics.resampling import Array
 
 Scores = Mapping[int, Array]
@@ -26,11 +26,12 @@ MIN_UNITS = 2
 
 @dataclass(frozen=True)
 class _Mean:
-    """A mean over units with its standard error and the degrees of freedom of that error."""
+    """A mean over units with its standard error and the degrees of freedom of that: of normal units, and ``robust``."""
 
     value: float
     error: float
     freedom: float
+    robust: float
     units: int
 
 
@@ -43,8 +44,11 @@ def estimate(scores: Scores, critical: float | None = None) -> Interval:
 
     The first part holds what differs between units: search, seeds, evaluation noise. The second holds which test
     examples there are; they are the same for all units, so that no number of units makes it smaller. What belongs to
-    a single unit and block is in both parts: the interval is at most too wide. The degrees of freedom are
-    (A + B)^2 / (A^2 / (R - 1) + B^2 / (G - 1)) for the parts A and B (Welch 1947, Satterthwaite 1946).
+    a single unit and block is in both parts: the interval is at most too wide.
+
+    It reaches Student's 97.5 % quantile of standard errors at (A + B)^2 / (A^2 / a + B^2 / (G - 1)) degrees of freedom
+    for the parts A and B (Welch 1947, Satterthwaite 1946), with a = ``robust(R - 1)``, so that skewed units are covered
+    as well.
 
     Args:
         scores: by unit the block values [G]; where units differ in G, their means are taken as G = 1.
@@ -62,9 +66,8 @@ def difference(ours: Scores, theirs: Scores, critical: float | None = None) -> I
     Args:
         ours: by unit the block values [G].
         theirs: the other method's.
-        critical: how many standard errors the interval reaches at R - 1 degrees of freedom, for R common units
-            (``critical_value``); Student's at 95 % where None. At the degrees of freedom that the blocks add, the
-            reach is the one with the same tail probability.
+        critical: how many standard errors the interval reaches at least, at R - 1 degrees of freedom for R common
+            units (``critical_value``). At those that the blocks add, the reach has the same tail probability.
     """
     return _interval(_mean(_paired(ours, theirs)), critical)
 
@@ -119,13 +122,13 @@ def leaders(scores: Mapping[str, Scores]) -> list[str]:
 def detectable(ours: Scores, theirs: Scores, critical: float | None = None, power: float = 0.8) -> float:
     """The smallest true difference whose interval leaves out 0 with this power; NaN below two units.
 
-    The noncentrality d with P(T(d, nu) > c) = power for the noncentral t with nu degrees of freedom and critical
-    value c, times the standard error found: (t_0.975 + t_power) standard errors would promise too much at few units.
+    The noncentrality d with P(T(d) > c) = power for the noncentral t at the degrees of freedom of normal units, where c
+    is what the interval reaches, times the standard error found.
     """
     found = _mean(_paired(ours, theirs))
     if found.units < MIN_UNITS:
         return math.nan
-    return found.error * float(special.nctdtrinc(found.freedom, 1 - power, _reach(found, critical)))
+    return found.error * noncentrality(_reach(found, critical), found.freedom, power)
 
 
 def _critical(scores: Mapping[str, Scores], one: str, other: str) -> float:
@@ -138,11 +141,14 @@ def _interval(found: _Mean, critical: float | None) -> Interval:
 
 
 def _reach(found: _Mean, critical: float | None) -> float:
-    """The critical value at the mean's own degrees of freedom."""
+    """How many standard errors the interval reaches; NaN below two units."""
     if found.units < MIN_UNITS:
         return math.nan
-    share = (1 + LEVEL) / 2 if critical is None else float(special.stdtr(found.units - 1, critical))
-    return students_quantile(share, found.freedom)
+    alone = students_quantile((1 + LEVEL) / 2, found.robust)
+    if critical is None:
+        return alone
+    share = float(special.stdtr(found.units - 1, critical))
+    return max(alone, students_quantile(share, found.freedom))
 
 
 def _mean(blocks: Array) -> _Mean:
@@ -150,12 +156,16 @@ def _mean(blocks: Array) -> _Mean:
     units, size = blocks.shape
     value = float(blocks.mean()) if units else math.nan
     if units < MIN_UNITS:
-        return _Mean(value, math.nan, math.nan, units)
+        return _Mean(value, math.nan, math.nan, math.nan, units)
     between = float(blocks.mean(axis=1).var(ddof=1)) / units
     examples = float(blocks.mean(axis=0).var(ddof=1)) / size if size > 1 else 0.0
-    variance = between + examples
-    parts = between**2 / (units - 1) + (examples**2 / (size - 1) if size > 1 else 0.0)
-    return _Mean(value, math.sqrt(variance), variance**2 / parts if parts > 0 else units - 1, units)
+    normal, skewed = (_freedom(between, own, examples, size - 1) for own in (units - 1, robust(units - 1)))
+    return _Mean(value, math.sqrt(between + examples), normal, skewed, units)
+
+
+def _freedom(one: float, own: float, other: float, others: float) -> float:
+    """Satterthwaite's degrees of freedom of the sum of two variances; those of the first where the other is 0."""
+    return (one + other) ** 2 / (one**2 / own + other**2 / others) if other > 0 else own
 
 
 def _paired(ours: Scores, theirs: Scores) -> Array:
