@@ -80,6 +80,7 @@ class Made:
         value: L_val at the cap, in other stages the test NLL too; None: diverged.
         settings: over the usual ones, by short key.
         metrics: over the usual summary.
+        vectors: of its end, by name.
         curve: what each evaluation measured, over the usual values; the length is the number of evaluations.
     """
 
@@ -87,6 +88,7 @@ class Made:
     settings: Mapping[str, object] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     curve: Sequence[Mapping[str, float]] = ({},) * 6
+    vectors: Mapping[str, list[float]] = field(default_factory=dict)
 
 
 def falling(*nelbos: float, **every: float) -> list[dict[str, float]]:
@@ -171,7 +173,7 @@ class Builder:
                 reconstructions=np.zeros((16, 8, 8)),
             )
         metrics = {**_summary(outcome, stage, made.value), **made.metrics}
-        spool.end(End(outcome, 100, 1010.0, _failure(outcome, made.value), metrics))
+        spool.end(End(outcome, 100, 1010.0, _failure(outcome, made.value), metrics, vectors=made.vectors))
 
 
 def _report(epoch: int, value: float | None, measured: Mapping[str, float]) -> Report:
