@@ -80,6 +80,9 @@ golden: setup          ## Writes the golden traces and tables anew; say in the c
 bench: setup           ## Steps per second and study overhead against named rivals
 	@$(BIN)/python -m benchmarks.run
 
+replicates: setup      ## The default study under twelve study seeds: docs/results/replicates, an hour
+	@$(BIN)/python -m benchmarks.replicates
+
 schema: setup          ## Rewrites the study file's JSON Schema
 	@$(BIN)/vaestudy schema > studies/study.schema.json
 
