@@ -239,13 +239,21 @@ def test_clipping_bounds_the_step_of_sgd() -> None:
     assert float((row(population, 0) - start).norm()) == pytest.approx(0.01, rel=1e-4)
 
 
-def test_a_gradient_whose_norm_overflows_stays_as_it_is_without_a_bound_beside_one_with_a_bound() -> None:
+@pytest.mark.parametrize("size", [1.0, 1e18, 1e30, 3e38])
+def test_every_finite_gradient_beyond_the_bound_gets_the_bounds_length_beside_one_without_a_bound(size: float) -> None:
     task = random_task()
-    population = populate(task, [(1, settings("sgd")), (2, settings("sgd", train={"clip_norm": 1.0}))])
-    grads = torch.full((2, task.model.layout.width), 1e30)
+    population = populate(task, [(1, settings("sgd")), (2, settings("sgd", train={"clip_norm": 0.5}))])
+    grads = torch.full((2, task.model.layout.width), size)
     clipped = _Stretch(task, population.members, 1, grads.dtype)._clipped(grads)
     assert torch.equal(clipped[0], grads[0])
-    assert clipped[1].eq(0).all()
+    assert float(clipped[1].double().norm()) == pytest.approx(0.5, rel=1e-4)
+
+
+def test_a_gradient_within_the_bound_stays_as_it_is() -> None:
+    task = random_task()
+    population = populate(task, [(1, settings("sgd", train={"clip_norm": 1e6}))])
+    grads = torch.randn(1, task.model.layout.width, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(_Stretch(task, population.members, 1, grads.dtype)._clipped(grads), grads)
 
 
 def test_members_may_differ_in_every_setting_of_their_training() -> None:

@@ -231,7 +231,7 @@ class _Stretch:
         self._hparams = _columns(members, dtype, task.device)
         self._ema_decays = [member.settings.train.ema for member in members]
         self._ratio = _part_ratios(task, members, dtype)
-        self._clip = _clip_norms(members, dtype, task.device)
+        self._clip = _clip_norms(members, task.device)
         self._free_bits = FreeBitsTable(
             [FreeBits(**m.settings.train.free_bits.model_dump()) for m in members], task.model.latent_dim, self._lr
         )
@@ -294,8 +294,10 @@ class _Stretch:
     def _clipped(self, grads: Tensor) -> Tensor:
         if self._clip is None:
             return grads
-        norm = grads.norm(dim=1, keepdim=True)
-        return grads * torch.where(self._clip < norm, self._clip / norm, 1.0)  # without a bound 1, of any norm
+        # In float64 no sum of squares of float32 gradients overflows.
+        norm = torch.linalg.vector_norm(grads, dim=1, keepdim=True, dtype=torch.float64)
+        factor = torch.where(self._clip < norm, self._clip / norm, 1.0)  # without a bound 1, of any norm
+        return grads * factor.to(grads.dtype)
 
 
 def _frozen(codes: Sequence[int]) -> Frozen | None:
@@ -331,10 +333,10 @@ def _part_ratios(task: Task, members: Sequence[Member], dtype: torch.dtype) -> T
     return table
 
 
-def _clip_norms(members: Sequence[Member], dtype: torch.dtype, device: torch.device) -> Tensor | None:
-    """The members' bounds on the gradient norm, ``[K, 1]``; None where there are none."""
+def _clip_norms(members: Sequence[Member], device: torch.device) -> Tensor | None:
+    """The members' bounds on the gradient norm, ``[K, 1]`` in float64; None where there are none."""
     norms = [member.settings.train.clip_norm for member in members]
     if all(norm is None for norm in norms):
         return None
     values = [[float("inf") if norm is None else norm] for norm in norms]
-    return torch.tensor(values, dtype=dtype, device=device)
+    return torch.tensor(values, dtype=torch.float64, device=device)
