@@ -32,8 +32,9 @@ class Averaged(torch.optim.Optimizer):
         for group in self.param_groups:
             group["count"] += 1
             assert isinstance(group["wait"], int)
-            squared = sum(p.grad.square().sum() for p in group["params"])
-            for p in group["params"]:
+            moving = [p for p in group["params"] if p.grad is not None]
+            squared = sum(p.grad.square().sum() for p in moving)
+            for p in moving:
                 p.sub_(p.grad * group["lr"] * min(1.0, float(0.1 * loss / squared)))
                 average = self.state[p].setdefault("average", p.clone())
                 if group["count"] > group["wait"]:

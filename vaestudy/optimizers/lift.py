@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from vaestudy.hyperparameters import Decay, Domain, Fraction, Hyperparameter, NonNegative, Positive, Schema
-from vaestudy.optimizers.base import GradFn, Hyperparameters, Row, WeightNoise, optimizers
+from vaestudy.optimizers.base import Frozen, GradFn, Hyperparameters, Row, WeightNoise, optimizers
 from vaestudy.params import PARTS, Layout, Parameter
 from vaestudy.registry import Source
 
@@ -63,11 +63,20 @@ class Lifted:
         return [self._instance(params[k : k + 1], self._arguments(hparams, k, 0)) for k in range(len(params))]
 
     def step(
-        self, grad_fn: GradFn, params: Tensor, state: list[Instance], hparams: Hyperparameters, noise: WeightNoise
+        self,
+        grad_fn: GradFn,
+        params: Tensor,
+        state: list[Instance],
+        hparams: Hyperparameters,
+        noise: WeightNoise,
+        frozen: Frozen | None = None,
     ) -> tuple[Tensor, list[Instance], Tensor]:
         grads, loss = grad_fn(params)
         for k, instance in enumerate(state):
             self._point(instance, params[k : k + 1], grads[k : k + 1])
+            for part, group in zip(PARTS, instance.param_groups, strict=True):
+                if frozen and frozen[k] == part:
+                    _without_gradients(group)
             for start, group in zip(self._starts, instance.param_groups, strict=True):
                 group.update(self._arguments(hparams, k, start))
             step: Any = instance.step
@@ -208,6 +217,11 @@ def _value(entry: Hyperparameter, given: Tensor | None, k: int, column: int) -> 
 
 def _parameters(instance: Instance) -> list[nn.Parameter]:
     return [parameter for group in instance.param_groups for parameter in group["params"]]
+
+
+def _without_gradients(group: dict[str, Any]) -> None:
+    for parameter in group["params"]:
+        parameter.grad = None
 
 
 def _copy(value: Any) -> Any:
