@@ -48,13 +48,14 @@ class Aggregates:
     Attributes:
         refused: why there are no utilities and no profiles; empty where there are.
         ranks: Friedman's test over workloads, or why it is not made.
-        pairs: Wilcoxon tests paired by unit, by workload, with Holm's correction within a workload.
+        pairs: Wilcoxon tests paired by unit, by workload, with Holm's correction within a workload, or why there are
+            none.
     """
 
     methods: tuple[Aggregate, ...]
     refused: str
     ranks: FriedmanTest | Refusal
-    pairs: Mapping[str, Sequence[PairedTest]]
+    pairs: Mapping[str, Sequence[PairedTest] | Refusal]
 
 
 def aggregates(records: Records, goals: Sequence[Target], reaches: Sequence[Reach], baseline: str) -> Aggregates:

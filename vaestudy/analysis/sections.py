@@ -200,6 +200,11 @@ class Builder:
             told = ", ".join(f"{method} {rank:.2f}" for method, rank in found.ranks.ranks.items())
             apart = found.ranks.critical_difference
             text.append(f"Mean ranks: {told}; p = {found.ranks.p:.3g}; critical difference {apart:.2f}.")
+        text += [
+            f"No signed-rank tests on {workload}: {tests.reason}."
+            for workload, tests in found.pairs.items()
+            if isinstance(tests, Refusal)
+        ]
         return Section(
             "aggregates",
             "Over all workloads",
@@ -219,6 +224,7 @@ class Builder:
                 Cell(test.verdict),
             )
             for workload, tests in self._found.aggregates.pairs.items()
+            if not isinstance(tests, Refusal)
             for test in tests
         )
         if rows:
