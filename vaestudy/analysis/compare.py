@@ -17,7 +17,15 @@ import pandas as pd
 
 from vaestudy.analysis.frames import Records, column
 from vaestudy.analysis.statistics.intervals import Interval, is_bimodal, rate_interval
-from vaestudy.analysis.statistics.methods import Scores, critical_value, detectable, difference, estimate, leaders
+from vaestudy.analysis.statistics.methods import (
+    Scores,
+    clustered_rate,
+    critical_value,
+    detectable,
+    difference,
+    estimate,
+    leaders,
+)
 from vaestudy.analysis.winners import winner
 from vaestudy.records import PRIMARY
 
@@ -232,8 +240,8 @@ def _row(records: Records, workload: str, budget: int, method: str, baseline: st
         score=estimate(ours),
         nelbo=estimate(test["elbo"]),
         nll=estimate(test["nll"]),
-        confirm_failures=_failures(runs),
-        search_failures=_failures(ended(search)),
+        confirm_failures=_failures(runs, records.unit),
+        search_failures=_failures(ended(search), "replicate" if records.unit == "replicate" else "trial"),
         difference=None if own else difference(ours, theirs, critical),
         detectable=math.nan if own else detectable(ours, theirs, critical),
         grad_evals=(_spent(search), _spent(runs)),
@@ -244,8 +252,15 @@ def _row(records: Records, workload: str, budget: int, method: str, baseline: st
     )
 
 
-def _failures(runs: pd.DataFrame) -> dict[str, Interval]:
-    return {kind: rate_interval(int((runs["failure"] == kind).sum()), len(runs)) for kind in FAILURES}
+def _failures(runs: pd.DataFrame, unit: str) -> dict[str, Interval]:
+    """The rate of each failure class; where searches were repeated, its interval counts them rather than runs."""
+    return {kind: _rate(runs["failure"] == kind, runs[unit]) for kind in FAILURES}
+
+
+def _rate(counted: pd.Series[bool], units: pd.Series[int]) -> Interval:
+    if units.is_unique:
+        return rate_interval(int(counted.sum()), len(counted))
+    return clustered_rate([(int(one.sum()), len(one)) for _, one in counted.groupby(units)])
 
 
 def _spent(runs: pd.DataFrame) -> float:

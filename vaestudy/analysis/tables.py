@@ -82,7 +82,8 @@ def notes(comparison: Comparison) -> tuple[str, ...]:
     return (
         "Means are over the confirmation runs that did not fail: sound of all, under sound seeds.",
         f"± is half a 95 % interval over {comparison.unit}s ({per_unit}) and test examples; differences are paired by "
-        f"{comparison.unit} and hold for all pairs of methods at once; rates: Clopper-Pearson, 95 %.",
+        f"{comparison.unit} and hold for all pairs of methods at once; rates: Clopper-Pearson, 95 %"
+        f"{', with replicates in the place of runs' if replicated else ''}.",
         f"Detectable: the smallest difference that so many {comparison.unit}s would tell apart with 80 % power.",
         f"In bold: the lowest mean {WORDS[comparison.primary]}; {NOT_APART}: cannot be told apart from that.",
         "Judged at beta = 1 without free bits; winners chosen by validation ELBO at the cap, test data opened after.",

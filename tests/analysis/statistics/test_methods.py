@@ -15,6 +15,7 @@ from scipy import stats
 from vaestudy.analysis.statistics.intervals import mean_interval
 from vaestudy.analysis.statistics.methods import (
     Scores,
+    clustered_rate,
     critical_value,
     detectable,
     difference,
@@ -237,3 +238,40 @@ def test_the_interval_covers_the_truth_where_searches_seeds_and_test_examples_di
         found = difference(blocks(gaps), blocks(np.zeros((5, 50))))
         hits.append(found.low <= 0 <= found.high)
     assert 0.935 < np.mean(hits) < 0.98
+
+
+# --- rates ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_rate_that_no_unit_shows_has_the_interval_of_as_many_runs_as_units() -> None:
+    found = clustered_rate([(0, 3)] * 6)
+    assert (found.estimate, found.low, found.n) == (0.0, 0.0, 18)
+    assert found.high == pytest.approx(stats.binomtest(0, 6).proportion_ci(0.95, method="exact").high)
+
+
+def test_units_whose_runs_end_alike_count_as_one_run_each() -> None:
+    """Two of six units failed as a whole: v = 0.0444 = p (1 - p) / 5, n* = 5 (t(17) / t(5))^2."""
+    found = clustered_rate([(3, 3)] * 2 + [(0, 3)] * 4)
+    effective = 5 * (stats.t.ppf(0.975, 17) / stats.t.ppf(0.975, 5)) ** 2
+    assert found.estimate == pytest.approx(1 / 3)
+    assert found.low == pytest.approx(stats.beta.ppf(0.025, effective / 3, 2 * effective / 3 + 1))
+    assert found.high == pytest.approx(stats.beta.ppf(0.975, effective / 3 + 1, 2 * effective / 3))
+
+
+def test_units_that_fail_alike_in_part_count_no_more_than_all_their_runs() -> None:
+    found = clustered_rate([(1, 3)] * 5 + [(2, 3)])
+    exact = stats.binomtest(7, 18).proportion_ci(0.95, method="exact")
+    assert (found.low, found.high) == pytest.approx((exact.low, exact.high))
+
+
+def test_no_runs_have_no_rate() -> None:
+    assert math.isnan(clustered_rate([(0, 0)]).estimate)
+
+
+@pytest.mark.parametrize("concentration", [0.5, 2.0, 50.0])
+def test_a_clustered_rate_covers_the_truth(concentration: float) -> None:
+    """Beta-binomial units of a rate of 0.3; Clopper and Pearson's interval of the runs covers 65 to 94 % of them."""
+    rng = np.random.default_rng(5)
+    rates = rng.beta(0.3 * concentration, 0.7 * concentration, (2000, 6))
+    found = [clustered_rate([(int(x), 6) for x in row]) for row in rng.binomial(6, rates)]
+    assert np.mean([one.low <= 0.3 <= one.high for one in found]) > 0.925

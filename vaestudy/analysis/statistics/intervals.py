@@ -76,10 +76,15 @@ def rate_interval(count: int, n: int) -> Interval:
     """A rate with its Clopper-Pearson interval, quantiles of beta distributions; unknown (NaN) where n is 0."""
     if n == 0:
         return Interval(math.nan, math.nan, math.nan, 0)
+    return Interval(count / n, *exact_ends(count, n), n)
+
+
+def exact_ends(count: float, n: float) -> tuple[float, float]:
+    """The ends of Clopper and Pearson's 95 % interval for ``count`` of ``n``; neither need be a whole number."""
     tail = (1 - LEVEL) / 2
-    low = special.betaincinv(count, n - count + 1, tail) if count else 0.0
+    low = special.betaincinv(count, n - count + 1, tail) if count > 0 else 0.0
     high = special.betaincinv(count + 1, n - count, 1 - tail) if count < n else 1.0
-    return Interval(count / n, float(low), float(high), n)
+    return float(low), float(high)
 
 
 def rate_difference(count: int, n: int, other_count: int, other_n: int) -> Interval:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import special
 
-from vaestudy.analysis.statistics.intervals import LEVEL, Interval, noncentrality, robust, students_quantile
+from vaestudy.analysis.statistics.intervals import LEVEL, Interval, exact_ends, noncentrality, robust, students_quantile
 from vaestudy.analysis.statistics.resampling import Array
 
 Scores = Mapping[int, Array]
@@ -129,6 +129,36 @@ def detectable(ours: Scores, theirs: Scores, critical: float | None = None, powe
     if found.units < MIN_UNITS:
         return math.nan
     return found.error * noncentrality(_reach(found, critical), found.freedom, power)
+
+
+def clustered_rate(counts: Sequence[tuple[int, int]]) -> Interval:
+    """A rate over runs that come in units, whose runs are alike: its interval counts units rather than runs.
+
+    The exact interval of Clopper and Pearson with the effective number of runs of Korn and Graubard 1998 ("Confidence
+    intervals for proportions with small expected number of positive counts", section 2.3):
+
+        n* = p (1 - p) / v (t_0.975(n - 1) / t_0.975(R - 1))^2,  v = R / (R - 1) sum_r (x_r - p n_r)^2 / n^2
+
+    for x_r of the n_r runs of unit r of R; at most n. Where no unit differs from another v says nothing, and n* = R: a
+    unit counts as one run.
+
+    Args:
+        counts: of each unit how many runs are counted, of how many.
+
+    Returns:
+        The interval; its ``n`` is the number of runs. NaN where there are none.
+    """
+    known = [(x, n) for x, n in counts if n]
+    total, units = sum(n for _, n in known), len(known)
+    if not total:
+        return Interval(math.nan, math.nan, math.nan, 0)
+    rate = sum(x for x, _ in known) / total
+    effective = float(units)
+    variance = sum((x - rate * n) ** 2 for x, n in known) * units / max(units - 1, 1) / total**2
+    if units > 1 and variance > 0:
+        few, many = (students_quantile((1 + LEVEL) / 2, freedom) for freedom in (units - 1, total - 1))
+        effective = min(rate * (1 - rate) / variance * (many / few) ** 2, float(total))
+    return Interval(rate, *exact_ends(rate * effective, effective), total)
 
 
 def _critical(scores: Mapping[str, Scores], one: str, other: str) -> float:
