@@ -38,6 +38,7 @@ def components(
                     "kind": registry.kind,
                     "name": entry.name,
                     "summary": entry.summary,
+                    **({"family": entry.family, "contains": entry.contains} if entry.family else {}),
                     "hyperparameters": {
                         name: {"legal": item.domain.says, "default": item.default}
                         for name, item in entry.hyperparameters.items()
@@ -45,9 +46,13 @@ def components(
                 }
             )
         if not output.json_lines:
+            family = ["family"] if any(entry.family for entry in registry) else []
             output.table(
-                [registry.kind, "what it is", "hyperparameters"],
-                [[entry.name, entry.summary, _signature(entry)] for entry in registry],
+                [registry.kind, *family, "what it is", "hyperparameters"],
+                [
+                    [entry.name, *([entry.family] if family else []), entry.summary, _signature(entry)]
+                    for entry in registry
+                ],
             )
             output.result("")
 
@@ -88,7 +93,8 @@ def _registries() -> list[Registry[Any]]:
 
 def _signature(entry: Entry[Any]) -> str:
     return ", ".join(
-        f"{name}" if item.required else f"{name}={item.default}" for name, item in entry.hyperparameters.items()
+        name if item.required else f"{name}={'none' if item.default is None else item.default}"
+        for name, item in entry.hyperparameters.items()
     )
 
 
