@@ -272,6 +272,16 @@ def test_cite_gives_bibtex_of_what_a_study_uses(capsys: pytest.CaptureFixture[st
     assert "kingma2015adam" in out
     assert "shen2024variational" in out
     assert "xiao2017fashion" not in out
+    assert "tipping1999probabilistic" not in out  # of the linear model; the study has a linear schedule
+
+
+def test_cite_gives_bibtex_of_what_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    out, _ = ran(capsys, "cite", "ivon")
+    assert out.startswith("@misc{shen2024variational,")
+    assert out.count("@misc") == 1
+    assert ran(capsys, "cite", "constant")[0] == ""  # nobody's invention
+    _, err = ran(capsys, "cite", "ivonn", code=2)
+    assert "no component and no study 'ivonn'; did you mean 'ivon'?" in err
 
 
 def test_components_shows_what_each_hyperparameter_defaults_to(capsys: pytest.CaptureFixture[str]) -> None:
