@@ -15,6 +15,9 @@ from vaestudy.spec.models import Study
 SECTIONS = ("workloads", "train", "methods", "shared_search", "search", "seed", "plugins")
 """The sections in which a change changes numbers."""
 
+SAMPLES = ("elbo_samples", "iwae_samples", "weight_draws")
+"""How many draws the test scores rest on."""
+
 ABSENT = "(absent)"
 
 
@@ -23,7 +26,7 @@ def study_hash(study: Study) -> str:
     tree = study.model_dump(by_alias=True)
     counted = {key: tree[key] for key in SECTIONS}
     counted["search"] = {key: value for key, value in tree["search"].items() if key != "trials"}
-    counted["iwae_samples"] = study.confirm.iwae_samples
+    counted |= {key: tree["confirm"][key] for key in SAMPLES}
     counted["population"] = study.resources.population
     text = json.dumps(counted, sort_keys=True, separators=(",", ":"))
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
