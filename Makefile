@@ -83,6 +83,9 @@ mutants: setup         ## One-line faults in the code that judges: do the tests 
 bench: setup           ## Steps per second and study overhead against named rivals
 	@$(BIN)/python -m benchmarks.run
 
+replicates: setup      ## The default study under twelve study seeds: docs/results/replicates, an hour
+	@$(BIN)/python -m benchmarks.replicates
+
 schema: setup          ## Rewrites the study file's JSON Schema
 	@$(BIN)/vaestudy schema > studies/study.schema.json
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
@@ -19,7 +20,7 @@ def columns(part: str) -> slice:
 def made(name: str, fused: bool = True) -> Optimizer:
     optimizer = optimizers.find(name).component(LAYOUT)
     if not fused and isinstance(optimizer, Rule):
-        return Rule(optimizer.update, optimizer.slots, optimizer.hyperparameters)
+        return replace(optimizer, kernel=None)
     return optimizer
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -146,6 +147,77 @@ def test_a_stage_freezes_only_its_own_share_of_training() -> None:
     assert not torch.equal(start, row(population, 0)[columns])
 
 
+HOLDS = {"stages": [{"name": "hold", "share": 0.5, "freeze": "encoder"}, {"name": "both"}]}
+
+
+class Recorder:
+    """An optimizer that remembers the gradients it was given and what was frozen."""
+
+    def __init__(self, inner: Any):
+        self.inner, self.grads, self.frozen = inner, list[torch.Tensor](), list[Any]()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def step(self, grad_fn: Any, params: torch.Tensor, state: Any, hparams: Any, noise: Any, frozen: Any) -> Any:
+        def recorded(at: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            grads, loss = grad_fn(at)
+            self.grads.append(grads.clone())
+            self.frozen.append(frozen)
+            return grads, loss
+
+        return self.inner.step(recorded, params, state, hparams, noise, frozen)
+
+
+def test_a_stage_that_freezes_trains_as_torchs_adamw_does_on_parameters_without_gradients() -> None:
+    task = random_task(dtype=torch.float64)
+    chosen = settings("adamw", lr=0.01, weight_decay=0.1, train={**HOLDS, "clip_norm": 1.0, "ema": 0.5})
+    recorder = Recorder(optimizers.find("adamw").component(task.model.layout))
+    population = Population(task, recorder, torch.float64)
+    population.add(Member(Seeds.same(1), chosen, Timeline(chosen, 24)))
+    parts = [task.model.layout.columns(part) for part in ("encoder", "decoder")]
+    parameters = [torch.nn.Parameter(row(population, 0)[part].clone()) for part in parts]
+    reference = torch.optim.AdamW(parameters, lr=0.01, weight_decay=0.1)
+    population.train(24)
+    for grads, frozen in zip(recorder.grads, recorder.frozen, strict=True):
+        for parameter, part, name in zip(parameters, parts, ("encoder", "decoder"), strict=True):
+            parameter.grad = None if frozen == [name] else grads[0, part]
+        reference.step()
+    assert recorder.frozen == [["encoder"]] * 12 + [None] * 12
+    torch.testing.assert_close(row(population, 0), torch.cat([p.detach() for p in parameters]), rtol=0, atol=1e-13)
+
+
+def test_the_gradients_norm_is_clipped_over_what_trains() -> None:
+    task = random_task(dtype=torch.float64)
+    chosen = settings("sgd", lr=1.0, train={"stages": [{"name": "hold", "freeze": "encoder"}], "clip_norm": 0.01})
+    population = populate(task, [(1, chosen)], torch.float64)
+    start = row(population, 0)
+    population.train(1)
+    moved = (row(population, 0) - start)[task.model.layout.columns("decoder")]
+    assert float(moved.norm()) == pytest.approx(0.01, rel=1e-12)
+
+
+@pytest.mark.parametrize("optimizer", [*NATIVE, "torch.NAdam"])
+def test_a_member_with_a_frozen_stage_goes_on_bit_for_bit_alone_among_others_and_from_any_of_its_updates(
+    optimizer: str,
+) -> None:
+    task = random_task()
+    chosen = settings(optimizer, train=HOLDS)
+    other = settings(
+        optimizer, lr=0.01, train={"stages": [{"name": "a", "share": 0.3}, {"name": "b", "freeze": "decoder"}]}
+    )
+    straight = populate(task, [(5, chosen)])
+    losses = straight.train(24)
+    for stop in (5, 12, 17):
+        broken = populate(task, [(5, chosen)])
+        broken.train(stop)
+        resumed = populate(task, [(9, other)])
+        resumed.train(3)
+        resumed.add(Member(Seeds.same(5), chosen, Timeline(chosen, 24)), broken.save(0))
+        assert torch.equal(resumed.train(24 - stop)[1], losses[0, stop:])
+        assert torch.equal(row(straight, 0), row(resumed, 1))
+
+
 def test_a_slower_decoder_moves_by_its_ratio_under_sgd() -> None:
     task = random_task()
     plain = populate(task, [(1, settings("sgd"))])
@@ -168,13 +240,21 @@ def test_clipping_bounds_the_step_of_sgd() -> None:
     assert float((row(population, 0) - start).norm()) == pytest.approx(0.01, rel=1e-4)
 
 
-def test_a_gradient_whose_norm_overflows_stays_as_it_is_without_a_bound_beside_one_with_a_bound() -> None:
+@pytest.mark.parametrize("size", [1.0, 1e18, 1e30, 3e38])
+def test_every_finite_gradient_beyond_the_bound_gets_the_bounds_length_beside_one_without_a_bound(size: float) -> None:
     task = random_task()
-    population = populate(task, [(1, settings("sgd")), (2, settings("sgd", train={"clip_norm": 1.0}))])
-    grads = torch.full((2, task.model.layout.width), 1e30)
+    population = populate(task, [(1, settings("sgd")), (2, settings("sgd", train={"clip_norm": 0.5}))])
+    grads = torch.full((2, task.model.layout.width), size)
     clipped = _Stretch(task, population.members, 1, grads.dtype)._clipped(grads)
     assert torch.equal(clipped[0], grads[0])
-    assert clipped[1].eq(0).all()
+    assert float(clipped[1].double().norm()) == pytest.approx(0.5, rel=1e-4)
+
+
+def test_a_gradient_within_the_bound_stays_as_it_is() -> None:
+    task = random_task()
+    population = populate(task, [(1, settings("sgd", train={"clip_norm": 1e6}))])
+    grads = torch.randn(1, task.model.layout.width, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(_Stretch(task, population.members, 1, grads.dtype)._clipped(grads), grads)
 
 
 def test_members_may_differ_in_every_setting_of_their_training() -> None:

@@ -36,7 +36,7 @@ class Mixes(TensorState):
     hyperparameters = schema(update)
     def init(self, params, hparams):
         return {"t": torch.zeros(len(params), 1)}
-    def step(self, grad_fn, params, state, hparams, noise):
+    def step(self, grad_fn, params, state, hparams, noise, frozen=None):
         grads, loss = grad_fn(params)
         return params - hparams["lr"] * grads / grads.norm(dim=1).mean(), state, loss
 optimizers.add("mixes", lambda layout: Mixes(), update, None)

@@ -12,9 +12,10 @@ from torch import Tensor
 from vaestudy.distributions import Bernoulli, Gaussian
 from vaestudy.hyperparameters import Fraction, Positive
 from vaestudy.models.mlp import Mlp, linear
-from vaestudy.optimizers.base import GradFn, Hyperparameters, TensorState, WeightNoise
+from vaestudy.optimizers.base import Frozen, GradFn, Hyperparameters, TensorState, WeightNoise
 from vaestudy.optimizers.sgd import momentum
 from vaestudy.params import Layout
+from vaestudy.testing.walks import LAYOUT
 
 
 class Momentum(TensorState):
@@ -24,11 +25,23 @@ class Momentum(TensorState):
         return {"m": torch.zeros_like(params)}
 
     def step(
-        self, grad_fn: GradFn, params: Tensor, state: dict[str, Tensor], hparams: Hyperparameters, noise: WeightNoise
+        self,
+        grad_fn: GradFn,
+        params: Tensor,
+        state: dict[str, Tensor],
+        hparams: Hyperparameters,
+        noise: WeightNoise,
+        frozen: Frozen | None = None,
     ) -> tuple[Tensor, dict[str, Tensor], Tensor]:
         g, loss = grad_fn(params)
+        before, kept = params, state["m"].clone()
         state["m"].mul_(0.9).add_(self.direction(g))
-        return params - hparams["lr"] * state["m"], state, loss
+        params = params - hparams["lr"] * state["m"]
+        for k, part in enumerate(frozen or ()):
+            if part is not None:
+                still = LAYOUT.columns(part)
+                params[k, still], state["m"][k, still] = before[k, still], kept[k, still]
+        return params, state, loss
 
     def direction(self, g: Tensor) -> Tensor:
         return g
@@ -91,10 +104,31 @@ class HandsOutItsOwnRows(Momentum):
 
 class FasterPerPart(Momentum):
     def step(
-        self, grad_fn: GradFn, params: Tensor, state: dict[str, Tensor], hparams: Hyperparameters, noise: WeightNoise
+        self,
+        grad_fn: GradFn,
+        params: Tensor,
+        state: dict[str, Tensor],
+        hparams: Hyperparameters,
+        noise: WeightNoise,
+        frozen: Frozen | None = None,
     ) -> tuple[Tensor, dict[str, Tensor], Tensor]:
         lr = hparams["lr"] * (1.0 if hparams["lr"].shape[1] == 1 else 1.5)
-        return super().step(grad_fn, params, state, {**hparams, "lr": lr}, noise)
+        return super().step(grad_fn, params, state, {**hparams, "lr": lr}, noise, frozen)
+
+
+class MovesWhatIsFrozen(Momentum):
+    """Its momentum goes on where there is no gradient."""
+
+    def step(
+        self,
+        grad_fn: GradFn,
+        params: Tensor,
+        state: dict[str, Tensor],
+        hparams: Hyperparameters,
+        noise: WeightNoise,
+        frozen: Frozen | None = None,
+    ) -> tuple[Tensor, dict[str, Tensor], Tensor]:
+        return super().step(grad_fn, params, state, hparams, noise)
 
 
 class Ascends(Momentum):
@@ -104,17 +138,29 @@ class Ascends(Momentum):
 
 class OneLossForAll(Momentum):
     def step(
-        self, grad_fn: GradFn, params: Tensor, state: dict[str, Tensor], hparams: Hyperparameters, noise: WeightNoise
+        self,
+        grad_fn: GradFn,
+        params: Tensor,
+        state: dict[str, Tensor],
+        hparams: Hyperparameters,
+        noise: WeightNoise,
+        frozen: Frozen | None = None,
     ) -> tuple[Tensor, dict[str, Tensor], Tensor]:
-        params, state, loss = super().step(grad_fn, params, state, hparams, noise)
+        params, state, loss = super().step(grad_fn, params, state, hparams, noise, frozen)
         return params, state, loss.mean()
 
 
 class SinglePrecision(Momentum):
     def step(
-        self, grad_fn: GradFn, params: Tensor, state: dict[str, Tensor], hparams: Hyperparameters, noise: WeightNoise
+        self,
+        grad_fn: GradFn,
+        params: Tensor,
+        state: dict[str, Tensor],
+        hparams: Hyperparameters,
+        noise: WeightNoise,
+        frozen: Frozen | None = None,
     ) -> tuple[Tensor, dict[str, Tensor], Tensor]:
-        params, state, loss = super().step(grad_fn, params, state, hparams, noise)
+        params, state, loss = super().step(grad_fn, params, state, hparams, noise, frozen)
         return params.float(), state, loss
 
 

@@ -61,6 +61,7 @@ def broken(law: Law) -> str:
         (of_optimizers.row_dropped, faulty.KeepsTheWrongRows, "a member that stayed differs"),
         (of_optimizers.rows_are_copies, faulty.HandsOutItsOwnRows, "a run from the row that was taken differs"),
         (of_optimizers.rates_per_part, faulty.FasterPerPart, "with the rate written out per column differs"),
+        (of_optimizers.frozen_parts, faulty.MovesWhatIsFrozen, "a frozen part after four steps differs"),
         (of_optimizers.descends, faulty.Ascends, r"from \d+\.?\d* it came to \d+"),
     ],
     ids=lambda value: value.__name__ if isinstance(value, type) else "",

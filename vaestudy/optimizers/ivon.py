@@ -12,8 +12,18 @@ import torch
 from torch import Tensor
 
 from vaestudy.hyperparameters import Decay, NonNegative, Positive, schema
-from vaestudy.optimizers.base import GradFn, Hyperparameters, TensorState, WeightNoise, apply, optimizers
-from vaestudy.params import Layout
+from vaestudy.optimizers.base import (
+    CountedState,
+    Frozen,
+    GradFn,
+    Hyperparameters,
+    WeightNoise,
+    apply,
+    apply_by_part,
+    counted,
+    optimizers,
+)
+from vaestudy.params import PARTS, Layout
 from vaestudy.registry import Source
 
 SHEN = Source(
@@ -62,10 +72,13 @@ def sample(m: Tensor, eps: Tensor, h: Tensor, *, ess: Positive, weight_decay: No
     return m + noise, noise  # line 3
 
 
-class Ivon(TensorState):
-    """The IVON optimizer: one weight sample and one gradient a step."""
+class Ivon(CountedState):
+    """The IVON optimizer: one weight sample and one gradient a step. A frozen part stays at its mean."""
 
     hyperparameters = schema(update)
+
+    def __init__(self, layout: Layout):
+        self._parts = tuple(layout.columns(part) for part in PARTS)
 
     def init(self, params: Tensor, hparams: Hyperparameters) -> dict[str, Tensor]:
         return {
@@ -75,14 +88,24 @@ class Ivon(TensorState):
         }
 
     def step(
-        self, grad_fn: GradFn, params: Tensor, state: dict[str, Tensor], hparams: Hyperparameters, noise: WeightNoise
+        self,
+        grad_fn: GradFn,
+        params: Tensor,
+        state: dict[str, Tensor],
+        hparams: Hyperparameters,
+        noise: WeightNoise,
+        frozen: Frozen | None = None,
     ) -> tuple[Tensor, dict[str, Tensor], Tensor]:
-        g, h, t = state["g"], state["h"], state["t"] + 1
+        g, h, t = state["g"], state["h"], counted(state["t"], frozen)
         theta, drawn = torch.empty_like(params), noise()
         width = {name: hparams[name] for name in ("ess", "weight_decay")}
         apply(sample, [theta, drawn], [params, drawn, h], width)
+        for k, part in enumerate(frozen or ()):
+            if part is not None:
+                still = self._parts[PARTS.index(part)]
+                theta[k, still] = params[k, still]
         g_hat, loss = grad_fn(theta)
-        apply(update, [params, g, h], [params, g_hat, drawn, g, h, t], hparams)
+        apply_by_part(update, [params, g, h], [params, g_hat, drawn, g, h], t, hparams, self._parts, frozen)
         return params, {"t": t, "g": g, "h": h}, loss
 
     def sample(self, params: Tensor, state: dict[str, Tensor], hparams: Hyperparameters, eps: Tensor) -> Tensor:
@@ -93,9 +116,4 @@ class Ivon(TensorState):
         return theta
 
 
-def ivon(layout: Layout) -> Ivon:
-    """Elementwise, so the same for every layout."""
-    return Ivon()
-
-
-optimizers.add("ivon", ivon, update, SHEN)
+optimizers.add("ivon", Ivon, update, SHEN)

@@ -80,5 +80,8 @@ SOURCES: dict[type[torch.optim.Optimizer], Source] = {
     torch.optim.RAdam: LIU,
 }
 
+AVERAGES: dict[type[torch.optim.Optimizer], str] = {torch.optim.ASGD: "ax"}
+"""The accumulator at which a class that averages its parameters is judged: the average is its result."""
+
 for _class, _source in SOURCES.items():
-    add_known(f"torch.{_class.__name__}", _class, _source)
+    add_known(f"torch.{_class.__name__}", _class, _source, AVERAGES.get(_class))

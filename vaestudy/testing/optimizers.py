@@ -136,6 +136,20 @@ def rates_per_part(name: str) -> None:
 
 
 @law(KIND)
+def frozen_parts(name: str) -> None:
+    """A frozen part stands still while the other one trains, and trains again afterwards."""
+    walk = Walk(name, [1, 2, 3]).go(3)
+    before = walk.params.clone()
+    walk.go(4, frozen=["encoder", None, "decoder"])
+    encoder, decoder = (LAYOUT.columns(part) for part in ("encoder", "decoder"))
+    for k, still, moving in ((0, encoder, decoder), (2, decoder, encoder)):
+        same(walk.params[k, still], before[k, still], "a frozen part after four steps")
+        require(not torch.equal(walk.params[k, moving], before[k, moving]), "the part that was not frozen did not move")
+    walk.go(2)
+    require(not torch.equal(walk.params[0, encoder], before[0, encoder]), "a part that was frozen no longer moves")
+
+
+@law(KIND)
 def descends(name: str) -> None:
     """It descends a bowl in sixty steps at its defaults."""
     walk = Walk(name, [1])
@@ -157,6 +171,7 @@ optimizer_laws: tuple[Law, ...] = (
     row_dropped,
     rows_are_copies,
     rates_per_part,
+    frozen_parts,
     descends,
 )
 """In the order in which they are tried: what breaks an early one breaks later ones too."""

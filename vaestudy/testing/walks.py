@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from vaestudy.optimizers import optimizers
-from vaestudy.optimizers.base import Hyperparameters
+from vaestudy.optimizers.base import Frozen, GradFn, Hyperparameters
 from vaestudy.params import Layout, Parameter
 from vaestudy.testing.laws import required_arguments
 
@@ -78,13 +78,14 @@ class Walk:
         self.losses = torch.empty(len(members), dtype=dtype)
         self.steps = 0
 
-    def go(self, steps: int, lr: Tensor | None = None) -> Walk:
-        """So many steps, with a rate of its own where one is given; a member that is poisoned has NaN as its loss."""
+    def go(self, steps: int, lr: Tensor | None = None, frozen: Frozen | None = None) -> Walk:
+        """So many steps, with a rate of its own or frozen parts where they are given; a member that is poisoned has NaN
+        as its loss."""
         if lr is not None:
             self.hparams["lr"] = lr
         for _ in range(steps):
             self.params, self.state, self.losses = self.optimizer.step(
-                gradient(self._loss), self.params, self.state, self.hparams, self._noise
+                self._gradients(frozen), self.params, self.state, self.hparams, self._noise, frozen
             )
             self.steps += 1
         return self
@@ -99,6 +100,18 @@ class Walk:
         self.state = self.optimizer.put_rows([self.optimizer.get_row(self.state, row) for row in rows])
         self.params, self.members = self.params[rows], members
         self.hparams = {name: value[rows] for name, value in self.hparams.items()}
+
+    def _gradients(self, frozen: Frozen | None) -> GradFn:
+        inner = gradient(self._loss)
+
+        def grad_fn(at: Tensor) -> tuple[Tensor, Tensor]:
+            grads, losses = inner(at)
+            for k, part in enumerate(frozen or ()):
+                if part is not None:
+                    grads[k, LAYOUT.columns(part)] = 0.0
+            return grads, losses
+
+        return grad_fn
 
     def _loss(self, theta: Tensor) -> Tensor:
         factors = [float("nan") if member == self.poisoned else 1.0 for member in self.members]
