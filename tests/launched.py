@@ -27,6 +27,7 @@ SMALL = [
     "confirm.sources=1",
     f"target.seeds={TARGETS}",
     "train.epochs=20",
+    "train.evaluate_every=1",
     "confirm.iwae_samples=20",
     "tracking.figures=false",
     "report.figures=false",

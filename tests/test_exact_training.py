@@ -114,8 +114,17 @@ class Loop:
         beta = self.train.get("beta", {"schedule": "constant", "end": 1.0})
         if beta["schedule"] == "constant":
             return float(beta["end"])
-        through = min(step / (TOTAL - 1) / beta["over"], 1.0)
+        first = self.ramp_start()
+        through = min(max(step - first, 0) / (TOTAL - 1 - first) / beta["over"], 1.0)
         return float(beta["start"] + (beta["end"] - beta["start"]) * through)
+
+    def ramp_start(self) -> int:
+        """The update at which the last stage with a beta of its own has ended, the final stage left aside."""
+        done, start = 0.0, 0
+        for stage in self.train.get("stages", [])[:-1]:
+            done += stage["share"]
+            start = round(done * TOTAL) if stage.get("beta") is not None else start
+        return start
 
     def rate(self, step: int) -> float:
         warm = round(self.train.get("warmup", 0.0) * TOTAL)
@@ -160,6 +169,23 @@ TRAINS: dict[str, dict[str, Any]] = {
             {"name": "one", "share": 0.25, "beta": 0.5},
             {"name": "two", "share": 0.45},
             {"name": "three", "beta": 2.0},
+        ],
+    },
+    "annealing after a stage with a beta of its own": {
+        "beta": LINEAR,
+        "stages": [
+            {"name": "reconstruct", "share": 0.3, "beta": 0.0},
+            {"name": "hold", "share": 0.2},
+            {"name": "joint"},
+        ],
+    },
+    "annealing between stages with betas of their own": {
+        "beta": {"schedule": "linear", "start": 0.1, "end": 0.9, "over": 1.0},
+        "stages": [
+            {"name": "one", "share": 0.2},
+            {"name": "two", "share": 0.2, "beta": 0.5},
+            {"name": "three", "share": 0.3},
+            {"name": "last", "beta": 1.5},
         ],
     },
     "free bits by dimension": {"free_bits": {"nats": 0.4}},

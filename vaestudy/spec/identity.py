@@ -18,6 +18,9 @@ SECTIONS = ("workloads", "train", "methods", "shared_search", "search", "seed", 
 GROWS = ("trials", "replicates")
 """Of ``search``: more of them leave the numbers of what has run as they are."""
 
+SAMPLES = ("elbo_samples", "iwae_samples", "weight_draws")
+"""How many draws the test scores rest on."""
+
 ABSENT = "(absent)"
 
 
@@ -27,7 +30,7 @@ def study_hash(study: Study) -> str:
     tree = study.model_dump(by_alias=True)
     counted = {key: tree[key] for key in SECTIONS}
     counted["search"] = {key: value for key, value in tree["search"].items() if key not in GROWS}
-    counted["iwae_samples"] = study.confirm.iwae_samples
+    counted |= {key: tree["confirm"][key] for key in SAMPLES}
     counted["population"] = study.resources.population
     text = json.dumps(counted, sort_keys=True, separators=(",", ":"))
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

@@ -235,7 +235,14 @@ class Confirm(Frozen):
         le=MOST_SEEDS,
         description="runs of each winner for each of initialisation, data order and noise varied alone",
     )
+    elbo_samples: int = Field(default=50, ge=1, description="draws of z for the test ELBO")
     iwae_samples: int = Field(default=500, ge=1, description="K of the importance-weighted bound on the test NLL")
+    weight_draws: int = Field(
+        default=400,
+        ge=1,
+        description="draws of the decoder's weights, of 5 importance samples each, for the test NLL averaged over a "
+        "weight posterior",
+    )
 
 
 class Resources(Frozen):

@@ -13,6 +13,7 @@ from types import FrameType
 
 from vaestudy import data
 from vaestudy.errors import ConflictError, InterruptedStudyError, ServiceError, UnsuccessfulError
+from vaestudy.evaluation import Samples
 from vaestudy.execution import Common, Meters, check, check_shared, connect, disconnect, execute
 from vaestudy.records import STAGES, Stage, check_links
 from vaestudy.search import CellSearch, RetryingStorage, open_storage
@@ -278,7 +279,7 @@ def common_of(study: Study, folder: Path, device: str, threads: int) -> Common:
         checkpoint_seconds=study.budget.checkpoint_seconds,
         silence=parse_duration(study.budget.silence),
         retries=study.budget.retries,
-        iwae_samples=study.confirm.iwae_samples,
+        samples=Samples(study.confirm.elbo_samples, study.confirm.iwae_samples, study.confirm.weight_draws),
         seed=study.seed,
     )
 
