@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from vaestudy.analysis.audits import independent
+from vaestudy.analysis.design_audits import independent
 from vaestudy.analysis.evidence import Evidence, Pair, as_scores, wider
 from vaestudy.analysis.families import optimizer_of
 from vaestudy.analysis.frames import column
