@@ -33,6 +33,8 @@ STUDY = ROOT / "studies" / "quickstart.yaml"
 OUT = ROOT / "docs" / "results" / "replicates"
 SEEDS = range(1, 13)
 WORKLOAD = "digits-mlp"
+QUIET = ["confirm.sources=0", "tracking.mlflow=none", "report.figures=false", "report.formats=[csv]"]
+"""What changes no number that is looked at here."""
 VERDICTS = ("supported", "contradicted", "not settled", "not tested")
 
 
@@ -50,7 +52,7 @@ def studies(place: Path) -> dict[int, Records]:
     for seed in SEEDS:
         results = place / f"seed-{seed}"
         verb = ["resume", "quickstart"] if (results / "quickstart").exists() else ["launch", str(STUDY), f"seed={seed}"]
-        quiet = [] if verb[0] == "resume" else ["tracking.mlflow=none", "report.figures=false", "report.formats=[csv]"]
+        quiet = [] if verb[0] == "resume" else QUIET
         subprocess.run([sys.executable, "-m", "vaestudy", *verb, *quiet, "--results", str(results)], check=True)
     return {seed: load(place / f"seed-{seed}" / "quickstart") for seed in SEEDS}
 

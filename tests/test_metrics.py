@@ -169,7 +169,7 @@ def flat_from(second: float, last: float, initial: float = INITIAL) -> list[floa
 
 
 def judged(nelbo: Sequence[float], kl: float = 5.0, active: float = 4.0, steps: Sequence[int] = STEPS) -> Failure:
-    return failure_class(steps, nelbo, trivial=TRIVIAL, kl=kl, active=active)
+    return failure_class(steps, nelbo, above_trivial=nelbo[-1] - TRIVIAL, kl=kl, active=active)
 
 
 def test_a_run_that_learned_and_has_settled_is_sound() -> None:
@@ -225,6 +225,12 @@ def test_a_run_no_better_than_the_constant_decoder_is_undertrained(last: float, 
     assert judged(flat_from(last, last)) == expected
 
 
+def test_another_part_of_the_data_may_tell_whether_a_run_is_better_than_the_constant_decoder() -> None:
+    nelbo = flat_from(25.9, 25.9)
+    assert failure_class(STEPS, nelbo, above_trivial=-1.001, kl=5.0, active=4) == "none"
+    assert failure_class(STEPS, nelbo, above_trivial=-1.0, kl=5.0, active=4) == "undertrained"
+
+
 @pytest.mark.parametrize(("before", "expected"), [(22.5, "undertrained"), (22.49, "none")])
 def test_a_tenth_of_the_whole_fall_in_the_last_tenth_is_still_falling(before: float, expected: Failure) -> None:
     assert judged(flat_from(before, 20.0)) == expected  # 45 to 20 is a fall of 25
@@ -253,5 +259,5 @@ def test_without_an_evaluation_before_the_last_tenth_nothing_is_said_of_its_fall
 )
 def test_a_class_depends_on_differences_of_losses_only(nelbo: list[float], shift: float) -> None:
     moved = [value + shift for value in nelbo]
-    found = failure_class(STEPS, moved, trivial=TRIVIAL + shift, kl=5.0, active=4)
+    found = failure_class(STEPS, moved, above_trivial=nelbo[-1] - TRIVIAL, kl=5.0, active=4)
     assert found == judged(nelbo)

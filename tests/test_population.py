@@ -283,6 +283,23 @@ def test_gradient_evaluations_are_counted() -> None:
     assert population.members[0].grad_evals == 10
 
 
+def test_each_sample_of_ivon_is_a_gradient_evaluation_of_the_member_that_takes_it() -> None:
+    chosen = [(k, settings("ivon", mc_samples=count)) for k, count in enumerate((1, 4, 2))]
+    task = random_task()
+    population = populate(task, chosen)
+    losses = population.train(10)
+    assert [member.grad_evals for member in population.members] == [10, 40, 20]
+    for k, one in enumerate(chosen):
+        alone = populate(task, [one])
+        assert torch.equal(alone.train(10)[0], losses[k])
+        assert torch.equal(row(alone, 0), row(population, k))
+
+
+def test_the_draws_of_a_step_are_of_noise_of_their_own() -> None:
+    one, four = (populate(random_task(), [(1, settings("ivon", mc_samples=count))]) for count in (1, 4))
+    assert not torch.equal(one.train(1), four.train(1))
+
+
 @pytest.mark.parametrize(("varied", "same"), [("init", False), ("order", True), ("noise", True)])
 def test_only_the_initialisation_seed_moves_the_start(varied: str, same: bool) -> None:
     one, other = (population_of(Seeds.varying(varied, seed, 1)) for seed in (1, 2))

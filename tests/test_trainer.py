@@ -238,6 +238,27 @@ def test_the_class_is_by_the_runs_own_history_its_end_and_the_constant_decoder()
     assert recorded([level + 9, low, level + 10], steps)[1].failure == "diverged"
 
 
+def test_the_class_of_a_tested_run_is_by_its_test_part() -> None:
+    level = trivial(random_task())
+    trainer, plain = recorded([level + 9, level, level], [0, 54, 60], kl=0.05)
+    assert plain.failure == "collapsed"
+    scores = {"nelbo": level + 1, "l_trivial": level + 3, "kl": 2.0, "active_units": 1.0}
+
+    def failure(**changed: float) -> str:
+        metrics = {f"final/test_{name}": value for name, value in {**scores, **changed}.items()}
+        return trainer.end("run", "done", Confirmed(metrics, {})).failure
+
+    assert failure() == "none"
+    assert failure(nelbo=level + 2) == failure(l_trivial=level + 2) == "undertrained"
+    assert failure(nelbo=level + 2, kl=0.05) == failure(nelbo=level + 2, active_units=0.0) == "collapsed"
+
+
+def test_a_run_whose_test_loss_is_not_finite_is_classed_by_its_validation_part() -> None:
+    level = trivial(random_task())
+    trainer, plain = recorded([level + 9, level, level], [0, 54, 60])
+    assert trainer.end("run", "done", Confirmed({"final/test_kl": 0.0}, {})).failure == plain.failure == "undertrained"
+
+
 def test_evaluations_that_were_not_finite_are_left_out_of_the_judgement() -> None:
     _, end = recorded([math.inf, 9.0, math.inf, 5.0, 5.0], [0, 6, 12, 54, 60])
     assert (end.metrics["final/l_init"], end.metrics["final/best_epoch"]) == (9.0, 9)

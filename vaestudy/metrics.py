@@ -45,7 +45,7 @@ MIXTURE_CHUNK = 128
 
 COLLAPSE_KL_NATS = 0.1
 COLLAPSE_MARGIN_NATS = 1.0
-"""Below L_trivial: what is no better than that has learned no more than the constant decoder."""
+"""What is not better than the constant decoder by this much has learned no more than it."""
 
 BLOCKS = 100
 
@@ -138,24 +138,28 @@ def blocks(scores: Tensor) -> list[float]:
     return [float(number) for number in sums * (count / len(scores))]
 
 
-def failure_class(steps: Sequence[int], nelbo: Sequence[float], *, trivial: float, kl: float, active: float) -> Failure:
+def failure_class(
+    steps: Sequence[int], nelbo: Sequence[float], *, above_trivial: float, kl: float, active: float
+) -> Failure:
     """The failure class by rule (protocol, rule 7), from evaluations at beta = 1; the first that applies.
 
     ``diverged``: L_val is not finite at the end, or above its value before training after having been below it.
-    ``collapsed``: KL below 0.1 nat or no active unit, and L_val not 1 nat below L_trivial, the constant decoder's.
-    ``undertrained``: L_val not 1 nat below L_trivial, or not below its value before training, or still falling: from
-    the last evaluation before the last tenth of the updates to the end it fell at least at its average rate since the
-    start. A run without an evaluation between the start and its last tenth is not said to fall still.
+    ``collapsed``: KL below 0.1 nat or no active unit, and not 1 nat better than the constant decoder.
+    ``undertrained``: not 1 nat better than the constant decoder, or L_val not below its value before training, or still
+    falling: from the last evaluation before the last tenth of the updates to the end L_val fell at least at its average
+    rate since the start. Without an evaluation between the start and the last tenth it is not said to fall still.
 
     Args:
         steps: the updates done at each evaluation, rising; the first is before training, the last at the end.
-        nelbo: L_val there, nats per example. trivial: L_trivial, nats per example.
+        nelbo: L_val there, nats per example.
+        above_trivial: by how much the -ELBO at the end exceeds L_trivial, that of the constant decoder fitted on
+            training data, on the same examples; nats per example.
         kl: nats per example; active: active units; both at the end.
     """
     initial, last = nelbo[0], nelbo[-1]
     if not math.isfinite(last) or (last > initial and min(nelbo) < initial):
         return "diverged"
-    as_trivial = last >= trivial - COLLAPSE_MARGIN_NATS
+    as_trivial = above_trivial >= -COLLAPSE_MARGIN_NATS
     if as_trivial and (kl < COLLAPSE_KL_NATS or active == 0):
         return "collapsed"
     if as_trivial or last >= initial or _still_falls(steps, nelbo):

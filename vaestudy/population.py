@@ -20,6 +20,7 @@ from torch import Tensor
 from vaestudy.data import Examples
 from vaestudy.distributions import Likelihood
 from vaestudy.errors import CheckpointError
+from vaestudy.hyperparameters import number
 from vaestudy.models import Model
 from vaestudy.objectives import FreeBits, FreeBitsTable, gaussian_rate, reparameterise
 from vaestudy.optimizers import Optimizer
@@ -28,6 +29,9 @@ from vaestudy.params import PARTS
 from vaestudy.seeding import Noise, Seeds, Stream, mix, permutation
 from vaestudy.spec import Settings
 from vaestudy.timeline import Timeline
+
+MOST_STEPS = 2**40
+"""More updates than any run makes: what keeps the noise of a step's several draws apart from that of other steps."""
 
 
 @dataclass(frozen=True)
@@ -178,7 +182,7 @@ class Population:
             if member.diverged_at is None and not finite[:, k].all():
                 member.diverged_at = member.steps + 1 + int(finite[:, k].logical_not().nonzero()[0])
             member.steps += made
-            member.grad_evals += stretch.grad_evals
+            member.grad_evals += stretch.grad_evals[k]
         return losses.T.cpu()
 
 
@@ -216,7 +220,7 @@ class _Stretch:
     """The updates of a stretch: everything that depends on progress is tabulated before the first."""
 
     def __init__(self, task: Task, members: Sequence[Member], count: int, dtype: torch.dtype):
-        self.grad_evals = 0
+        self.grad_evals = [0] * len(members)
         self._task, self._dtype = task, dtype
         self._at: Tensor | None = None
         self._leaves: dict[str, Tensor] = {}
@@ -242,8 +246,9 @@ class _Stretch:
         x, eps = self._batch(i, steps)
         beta, frozen = self._beta[i], self._frozen[i]
 
-        def grad_fn(at: Tensor) -> tuple[Tensor, Tensor]:
-            self.grad_evals += 1
+        def grad_fn(at: Tensor, wanted: Sequence[bool] | None = None, /) -> tuple[Tensor, Tensor]:
+            paid = [True] * len(steps) if wanted is None else wanted
+            self.grad_evals = [count + more for count, more in zip(self.grad_evals, paid, strict=True)]
             grads, loss = self._gradients(at, x, eps, beta)
             for k, part in enumerate(frozen or ()):
                 if part is not None:
@@ -256,9 +261,14 @@ class _Stretch:
             params,
             state,
             {**self._hparams, "lr": lr},
-            lambda: self._noise.normal(Stream.WEIGHTS, steps, params.shape[1], dtype=self._dtype),
+            lambda draw=0, /: self._weight_noise(steps, draw, params.shape[1]),
             frozen,
         )
+
+    def _weight_noise(self, steps: Sequence[int], draw: int, width: int) -> Tensor:
+        """Standard normals ``[K, P]`` for one of the draws of the weights in a step."""
+        keys = [step + draw * MOST_STEPS for step in steps]
+        return self._noise.normal(Stream.WEIGHTS, keys, width, dtype=self._dtype)
 
     def ema_decay(self, i: int) -> Tensor:
         """How much of the averaged weights stays at update ``i``, ``[K, 1]``: the members' decays, less in the first
@@ -316,9 +326,7 @@ def _batches(task: Task, member: Member, count: int) -> Tensor:
 def _columns(members: Sequence[Member], dtype: torch.dtype, device: torch.device) -> dict[str, Tensor]:
     """Each numeric hyperparameter of the members as ``[K, 1]``."""
     return {
-        name: torch.tensor(
-            [[float(m.settings.hyperparameters[name] or 0)] for m in members], dtype=dtype, device=device
-        )
+        name: torch.tensor([[number(m.settings.hyperparameters[name])] for m in members], dtype=dtype, device=device)
         for name in members[0].settings.hyperparameters
     }
 

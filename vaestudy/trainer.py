@@ -24,7 +24,7 @@ from vaestudy.evaluation import Evaluator, Pictures, Samples, Score, information
 from vaestudy.metrics import blocks, failure_class
 from vaestudy.optimizers import optimizers
 from vaestudy.population import Member, Population, Task, misfit
-from vaestudy.records import End, Report
+from vaestudy.records import End, Failure, Report
 from vaestudy.seeding import Seeds, mix
 from vaestudy.spec import Settings
 from vaestudy.timeline import Timeline
@@ -137,7 +137,11 @@ class Trainer:
         ]
 
     def end(self, uid: str, outcome: Literal["done", "diverged"], tested: Confirmed | None = None) -> End:
-        """The end of a run, its failure class and its summary, from its history; with its test scores if it has any."""
+        """The end of a run, its failure class and its summary, from its history; with its test scores if it has any.
+
+        Whether it is better than the constant decoder, its KL and its active units are those of the test part where it
+        has been tested: the validation part may be small.
+        """
         k = self._row(uid)
         member, reached = self._population.members[k], _reached(self._tracks[k])
         summary = self._summary(k, reached)
@@ -145,19 +149,22 @@ class Trainer:
             at = member.diverged_at or member.steps
             summary.pop("final/val_nelbo", None)
             return End("diverged", at, time.time(), "diverged", summary, f"loss not finite at update {at}")
-        last = reached[-1].metrics
-        failure = failure_class(
-            [report.step for report in reached],
-            [report.metrics["val/nelbo"] for report in reached],
-            trivial=self._trivial,
-            kl=last["val/kl"],
-            active=last["val/active_units"],
-        )
+        failure = self._failure(reached, tested)
         told, limit = information(self._task, self._params_of(uid), self._evaluation_seed)
         summary |= {"final/mutual_information": told, "final/mutual_information_limit": limit}
         if tested is None:
             return End("done", member.steps, time.time(), failure, _finite(summary))
         return End("done", member.steps, time.time(), failure, _finite(summary | tested.metrics), "", tested.vectors)
+
+    def _failure(self, reached: Sequence[Report], tested: Confirmed | None) -> Failure:
+        final = reached[-1].metrics
+        nelbo, trivial, kl, active = final["val/nelbo"], self._trivial, final["val/kl"], final["val/active_units"]
+        if tested is not None and "final/test_nelbo" in tested.metrics:
+            names = ("nelbo", "l_trivial", "kl", "active_units")
+            nelbo, trivial, kl, active = (tested.metrics[f"final/test_{name}"] for name in names)
+        history = [report.metrics["val/nelbo"] for report in reached]
+        steps = [report.step for report in reached]
+        return failure_class(steps, history, above_trivial=nelbo - trivial, kl=kl, active=active)
 
     def _summary(self, k: int, reached: Sequence[Report]) -> dict[str, float]:
         """What run k came to in its evaluations, if one was finite, and what it cost."""

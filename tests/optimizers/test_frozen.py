@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,11 +12,11 @@ import torch
 from torch import Tensor
 
 from tests.optimizers.references import quadratic
-from tests.steps import columns, made
+from tests.steps import columns, made, own_noise
 from vaestudy.optimizers import optimizers
 from vaestudy.optimizers.base import Frozen, Optimizer
 from vaestudy.params import PARTS
-from vaestudy.testing.walks import LAYOUT, gradient, hyperparameters, row_noise
+from vaestudy.testing.walks import LAYOUT, gradient, hyperparameters
 
 MEMBERS = 3
 PHASES: list[tuple[int, Frozen | None]] = [
@@ -162,7 +163,7 @@ class Ivon:
                 self.params,
                 self.state,
                 self.hparams,
-                lambda step=step: row_noise(step, [1], LAYOUT.width, torch.float64),
+                partial(own_noise, 1, LAYOUT.width, torch.float64, step),
                 frozen,
             )
         return self

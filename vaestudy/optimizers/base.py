@@ -21,11 +21,26 @@ from vaestudy.hyperparameters import Schema, schema
 from vaestudy.params import PARTS, Layout
 from vaestudy.registry import Registry, Source
 
-GradFn = Callable[[Tensor], tuple[Tensor, Tensor]]
-"""Parameters ``[K, P]`` to gradients ``[K, P]`` and losses ``[K]`` (mean negative ELBO per example, nats)."""
 
-WeightNoise = Callable[[], Tensor]
-"""Standard normals ``[K, P]`` of this step, a function of each member's seed and step only; yours to overwrite."""
+class GradFn(Protocol):
+    """Gradients of this step: of its batch and its latent noise, the same at every call."""
+
+    def __call__(self, at: Tensor, wanted: Sequence[bool] | None = None, /) -> tuple[Tensor, Tensor]:
+        """Parameters ``[K, P]`` to gradients ``[K, P]`` and losses ``[K]`` (mean negative ELBO per example, nats).
+
+        A call counts as a gradient evaluation of every member, or of those that it is ``wanted`` for; the others' rows
+        mean nothing then.
+        """
+        ...
+
+
+class WeightNoise(Protocol):
+    """Noise on the weights at this step."""
+
+    def __call__(self, draw: int = 0, /) -> Tensor:
+        """Standard normals ``[K, P]``, a function of each member's seed, the step and ``draw``; yours to overwrite."""
+        ...
+
 
 Hyperparameters = Mapping[str, Tensor]
 """By name: ``[K, 1]``, and ``lr`` as ``[K, 1]`` or, with separate rates per part, ``[K, P]``, constant in a part."""
@@ -92,6 +107,14 @@ OptimizerFactory = Callable[[Layout], Optimizer]
 """Makes an optimizer for members with this layout."""
 
 optimizers: Registry[OptimizerFactory] = Registry("optimizer")
+"""Their families: ``sgd``, ``adam``, ``rmsprop``, ``variational``, ``other``.
+
+What one ``contains`` is what it becomes under some hyperparameters: exactly, or as closely as one likes in a limit.
+With ``eps`` far above the root of the second moment and ``lr / eps`` held, Adam and RMSprop step like SGD with momentum
+(Choi et al. 2019, arXiv:1910.05446, Appendix A); Adam but for the correction of its first moment, a factor
+1 / (1 - beta1^t) on the rate that is gone after some 1 / (1 - beta1) updates. So a study's *space* of Adam includes
+momentum only where ``eps`` is searched that far. Weight decay is left aside: AdamW is Adam where neither decays.
+"""
 
 
 class TensorState:
@@ -266,13 +289,19 @@ class Rule(CountedState):
 
 
 def rule(
-    name: str, *, slots: tuple[str, ...] = (), source: Source | None = None, kernel: Kernel | None = None
+    name: str,
+    *,
+    slots: tuple[str, ...] = (),
+    source: Source | None = None,
+    kernel: Kernel | None = None,
+    family: str = "other",
+    contains: tuple[str, ...] = (),
 ) -> Callable[[Update], Update]:
-    """Registers an update rule as the optimizer ``name``."""
+    """Registers an update rule as the optimizer ``name``, of a family, with the optimizers that it contains."""
 
     def register(update: Update) -> Update:
         made = Rule(update, slots, schema(update), kernel)
-        optimizers.add(name, partial(_with_parts, made), update, source)
+        optimizers.add(name, partial(_with_parts, made), update, source, family=family, contains=contains)
         return update
 
     return register

@@ -178,7 +178,14 @@ class Lifted:
 
 
 def lift_optimizer(
-    name: str, cls: type[Instance], source: Source | None = None, *, evaluated_at: str | None = None, **defaults: float
+    name: str,
+    cls: type[Instance],
+    source: Source | None = None,
+    *,
+    evaluated_at: str | None = None,
+    family: str = "other",
+    contains: tuple[str, ...] = (),
+    **defaults: float,
 ) -> None:
     """Registers a class of torch.optim's kind as the optimizer ``name``, after trying a few steps of it.
 
@@ -187,6 +194,7 @@ def lift_optimizer(
 
     Args:
         evaluated_at: the accumulator in its state at which a run is judged, for a class that averages its parameters.
+        family, contains: what it is one of, and the optimizers that are special cases of it.
         defaults: defaults where the class has none, or others.
 
     Raises:
@@ -196,22 +204,36 @@ def lift_optimizer(
     hyperparameters = _schema(name, cls, defaults)
     if problem := tried(cls, Lifted(cls, hyperparameters, SAMPLE, evaluated_at), evaluated_at):
         raise ValueError(f"{name}: {problem}")
-    _add(name, cls, hyperparameters, source, evaluated_at)
+    _add(name, cls, hyperparameters, source, evaluated_at, family, contains)
 
 
-def add_known(name: str, cls: type[Instance], source: Source, evaluated_at: str | None = None) -> None:
+def add_known(
+    name: str,
+    cls: type[Instance],
+    source: Source,
+    *,
+    evaluated_at: str | None = None,
+    family: str,
+    contains: tuple[str, ...] = (),
+) -> None:
     """Registers a class that is known to work, untried: the first step of any takes seconds of torch's imports."""
-    _add(name, cls, _schema(name, cls, {}), source, evaluated_at)
+    _add(name, cls, _schema(name, cls, {}), source, evaluated_at, family, contains)
 
 
 def _add(
-    name: str, cls: type[Instance], hyperparameters: Schema, source: Source | None, evaluated_at: str | None
+    name: str,
+    cls: type[Instance],
+    hyperparameters: Schema,
+    source: Source | None,
+    evaluated_at: str | None,
+    family: str,
+    contains: tuple[str, ...],
 ) -> None:
     def factory(layout: Layout) -> Lifted:
         return Lifted(cls, hyperparameters, layout, evaluated_at)
 
     factory.__doc__ = f"{cls.__name__} of the package {cls.__module__.split('.')[0]}, one instance per member."
-    optimizers.add(name, factory, factory, source, hyperparameters)
+    optimizers.add(name, factory, factory, source, hyperparameters, family=family, contains=contains)
 
 
 def _schema(name: str, cls: type[Instance], defaults: Mapping[str, float]) -> Schema:

@@ -163,10 +163,10 @@ def defaults_exist(study: Study) -> Iterator[Violation]:
         if method.optimizer not in optimizers:
             continue
         schema = optimizers.find(method.optimizer).hyperparameters
-        for key in {canonical(key) for key in (*method.search, *study.shared_search)} & set(schema):
-            if schema[key].default is None:
-                message = f"{method.optimizer} has no published default of {key}, which {name} searches"
-                yield Violation(("confirm", "defaults"), f"{message}: fix it, or leave the defaults out")
+        searched = {canonical(key) for key in (*method.search, *study.shared_search)}
+        if lacking := [key for key, entry in schema.items() if entry.required and key in searched]:
+            message = f"{method.optimizer} has no published default of {' and '.join(lacking)}, which {name} searches"
+            yield Violation(("confirm", "defaults"), f"{message}: fix it, or leave the defaults out")
 
 
 def target_can_be_found(study: Study) -> Iterator[Violation]:

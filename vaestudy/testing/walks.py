@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vaestudy.hyperparameters import number
 from vaestudy.optimizers import optimizers
 from vaestudy.optimizers.base import Frozen, GradFn, Hyperparameters
 from vaestudy.params import Layout, Parameter
@@ -26,26 +27,25 @@ LAYOUT = Layout(
 )
 """Matrices and vectors in both parts, without padding."""
 
-REQUIRED: Mapping[str, Any] = {"ess": 200.0}
+REQUIRED: Mapping[str, Any] = {"ess": 200.0, "lr": 0.1}
 """Values for well-known hyperparameters that have no default."""
 
 
 def hyperparameters(name: str, rows: int, given: Mapping[str, Any], dtype: torch.dtype) -> Hyperparameters:
     """Every hyperparameter of an optimizer as ``[K, 1]``: what is given, else its default, else a legal value."""
     schema = optimizers.find(name).hyperparameters
-    values = {key: item.default for key, item in schema.items()} | required_arguments(schema) | {**REQUIRED, **given}
+    defaults = {key: item.default for key, item in schema.items() if not item.required}
+    values: dict[str, Any] = {**required_arguments(schema), **REQUIRED, **defaults, **given}
     return {
-        key: value
-        if isinstance(value := values[key], Tensor)
-        else torch.full((rows, 1), float(value or 0), dtype=dtype)
+        key: value if isinstance(value := values[key], Tensor) else torch.full((rows, 1), number(value), dtype=dtype)
         for key in schema
     }
 
 
-def gradient(loss: Callable[[Tensor], Tensor]) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+def gradient(loss: Callable[[Tensor], Tensor]) -> GradFn:
     """The gradient function that an optimizer is handed, of a loss from ``[K, P]`` to ``[K]``."""
 
-    def grad_fn(at: Tensor) -> tuple[Tensor, Tensor]:
+    def grad_fn(at: Tensor, wanted: Sequence[bool] | None = None, /) -> tuple[Tensor, Tensor]:
         leaf = at.detach().clone().requires_grad_()
         values = loss(leaf)
         return torch.autograd.grad(values.sum(), leaf)[0], values.detach()
@@ -104,7 +104,7 @@ class Walk:
     def _gradients(self, frozen: Frozen | None) -> GradFn:
         inner = gradient(self._loss)
 
-        def grad_fn(at: Tensor) -> tuple[Tensor, Tensor]:
+        def grad_fn(at: Tensor, wanted: Sequence[bool] | None = None, /) -> tuple[Tensor, Tensor]:
             grads, losses = inner(at)
             for k, part in enumerate(frozen or ()):
                 if part is not None:
@@ -117,8 +117,8 @@ class Walk:
         factors = [float("nan") if member == self.poisoned else 1.0 for member in self.members]
         return bowl(theta) * torch.tensor(factors, dtype=theta.dtype)
 
-    def _noise(self) -> Tensor:
-        return row_noise(self.steps, self.members, LAYOUT.width, self.dtype)
+    def _noise(self, draw: int = 0, /) -> Tensor:
+        return row_noise(self.steps + 1000 * draw, self.members, LAYOUT.width, self.dtype)
 
 
 def _start(member: int, dtype: torch.dtype) -> Tensor:
