@@ -49,11 +49,11 @@ def digits_task(hidden: tuple[int, ...] = (32,), latent_dim: int = 5, batch: int
 
 
 def settings(optimizer: str = "adam", epochs: int = 4, train: dict[str, Any] | None = None, **given: Any) -> Settings:
-    """An optimizer's published defaults, overlaid."""
+    """An optimizer's published defaults, overlaid; of what has none a usual value."""
     schema = optimizers.find(optimizer).hyperparameters
     values = {name: entry.default for name, entry in schema.items()}
-    if "ess" in values:
-        values["ess"] = 96.0
+    if optimizer == "ivon":
+        values |= {"lr": 0.1, "ess": 96.0}
     whole = Train.model_validate_json(json.dumps({"epochs": epochs, **(train or {})}))
     return Settings(optimizer=optimizer, hyperparameters={**values, **given}, train=whole)
 

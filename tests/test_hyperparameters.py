@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vaestudy.hyperparameters import Count, Decay, NonNegative, Positive, choice, schema
+from vaestudy.hyperparameters import Count, Decay, NonNegative, Positive, choice, number, schema
 
 
 def example(
@@ -20,6 +20,7 @@ def example(
     sizes: tuple[Count, ...] = (4,),
     kind: Annotated[str, choice("a", "b")] = "a",
     flag: bool = False,
+    radius: Positive | None = None,
     ess: Positive,
 ) -> None:
     """An example."""
@@ -27,7 +28,7 @@ def example(
 
 def test_the_signature_is_the_schema() -> None:
     found = schema(example)
-    assert list(found) == ["lr", "beta", "decay", "sizes", "kind", "flag", "ess"]
+    assert list(found) == ["lr", "beta", "decay", "sizes", "kind", "flag", "radius", "ess"]
     assert found["ess"].required
     assert found["sizes"].many
     assert found["beta"].domain.scale == "one_minus_log"
@@ -48,6 +49,8 @@ def test_the_signature_is_the_schema() -> None:
         ("sizes", [2.5], "whole number"),
         ("kind", "c", "one of a, b"),
         ("flag", 1, "true or false"),
+        ("radius", 0, "a number > 0, got 0"),
+        ("ess", None, "a number > 0, got None"),
     ],
 )
 def test_an_illegal_value_is_told_the_law_it_breaks(name: str, value: object, law: str) -> None:
@@ -58,10 +61,25 @@ def test_an_illegal_value_is_told_the_law_it_breaks(name: str, value: object, la
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("lr", 1), ("lr", 1e-9), ("beta", 0), ("decay", 0.0), ("sizes", (4, 2)), ("flag", True), ("kind", "b")],
+    [
+        ("lr", 1),
+        ("lr", 1e-9),
+        ("beta", 0),
+        ("decay", 0.0),
+        ("sizes", (4, 2)),
+        ("flag", True),
+        ("kind", "b"),
+        ("radius", None),
+        ("radius", 2),
+    ],
 )
 def test_a_legal_value_has_no_problem(name: str, value: object) -> None:
     assert schema(example)[name].problem(value) is None
+
+
+@pytest.mark.parametrize(("value", "expected"), [(None, float("inf")), (True, 1.0), (3, 3.0), (0.5, 0.5)])
+def test_a_bound_that_is_absent_is_infinite(value: float | None, expected: float) -> None:
+    assert number(value) == expected
 
 
 def test_a_hyperparameter_without_a_domain_is_a_mistake_of_its_author() -> None:

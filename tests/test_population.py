@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import itertools
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -12,8 +14,8 @@ from tests.tasks import populate, random_task, settings
 from vaestudy.errors import CheckpointError
 from vaestudy.optimizers import optimizers
 from vaestudy.optimizers.base import Row
-from vaestudy.population import Member, Population, _Stretch
-from vaestudy.seeding import Seeds
+from vaestudy.population import Member, Population, _moved, _Stretch
+from vaestudy.seeding import Noise, Seeds, Stream
 from vaestudy.timeline import Timeline
 
 NATIVE = ["sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop", "ivon"]
@@ -145,6 +147,77 @@ def test_a_stage_freezes_only_its_own_share_of_training() -> None:
     assert not torch.equal(start, row(population, 0)[columns])
 
 
+HOLDS = {"stages": [{"name": "hold", "share": 0.5, "freeze": "encoder"}, {"name": "both"}]}
+
+
+class Recorder:
+    """An optimizer that remembers the gradients it was given and what was frozen."""
+
+    def __init__(self, inner: Any):
+        self.inner, self.grads, self.frozen = inner, list[torch.Tensor](), list[Any]()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def step(self, grad_fn: Any, params: torch.Tensor, state: Any, hparams: Any, noise: Any, frozen: Any) -> Any:
+        def recorded(at: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            grads, loss = grad_fn(at)
+            self.grads.append(grads.clone())
+            self.frozen.append(frozen)
+            return grads, loss
+
+        return self.inner.step(recorded, params, state, hparams, noise, frozen)
+
+
+def test_a_stage_that_freezes_trains_as_torchs_adamw_does_on_parameters_without_gradients() -> None:
+    task = random_task(dtype=torch.float64)
+    chosen = settings("adamw", lr=0.01, weight_decay=0.1, train={**HOLDS, "clip_norm": 1.0, "ema": 0.5})
+    recorder = Recorder(optimizers.find("adamw").component(task.model.layout))
+    population = Population(task, recorder, torch.float64)
+    population.add(Member(Seeds.same(1), chosen, Timeline(chosen, 24)))
+    parts = [task.model.layout.columns(part) for part in ("encoder", "decoder")]
+    parameters = [torch.nn.Parameter(row(population, 0)[part].clone()) for part in parts]
+    reference = torch.optim.AdamW(parameters, lr=0.01, weight_decay=0.1)
+    population.train(24)
+    for grads, frozen in zip(recorder.grads, recorder.frozen, strict=True):
+        for parameter, part, name in zip(parameters, parts, ("encoder", "decoder"), strict=True):
+            parameter.grad = None if frozen == [name] else grads[0, part]
+        reference.step()
+    assert recorder.frozen == [["encoder"]] * 12 + [None] * 12
+    torch.testing.assert_close(row(population, 0), torch.cat([p.detach() for p in parameters]), rtol=0, atol=1e-13)
+
+
+def test_the_gradients_norm_is_clipped_over_what_trains() -> None:
+    task = random_task(dtype=torch.float64)
+    chosen = settings("sgd", lr=1.0, train={"stages": [{"name": "hold", "freeze": "encoder"}], "clip_norm": 0.01})
+    population = populate(task, [(1, chosen)], torch.float64)
+    start = row(population, 0)
+    population.train(1)
+    moved = (row(population, 0) - start)[task.model.layout.columns("decoder")]
+    assert float(moved.norm()) == pytest.approx(0.01, rel=1e-12)
+
+
+@pytest.mark.parametrize("optimizer", [*NATIVE, "torch.NAdam"])
+def test_a_member_with_a_frozen_stage_goes_on_bit_for_bit_alone_among_others_and_from_any_of_its_updates(
+    optimizer: str,
+) -> None:
+    task = random_task()
+    chosen = settings(optimizer, train=HOLDS)
+    other = settings(
+        optimizer, lr=0.01, train={"stages": [{"name": "a", "share": 0.3}, {"name": "b", "freeze": "decoder"}]}
+    )
+    straight = populate(task, [(5, chosen)])
+    losses = straight.train(24)
+    for stop in (5, 12, 17):
+        broken = populate(task, [(5, chosen)])
+        broken.train(stop)
+        resumed = populate(task, [(9, other)])
+        resumed.train(3)
+        resumed.add(Member(Seeds.same(5), chosen, Timeline(chosen, 24)), broken.save(0))
+        assert torch.equal(resumed.train(24 - stop)[1], losses[0, stop:])
+        assert torch.equal(row(straight, 0), row(resumed, 1))
+
+
 def test_a_slower_decoder_moves_by_its_ratio_under_sgd() -> None:
     task = random_task()
     plain = populate(task, [(1, settings("sgd"))])
@@ -167,13 +240,21 @@ def test_clipping_bounds_the_step_of_sgd() -> None:
     assert float((row(population, 0) - start).norm()) == pytest.approx(0.01, rel=1e-4)
 
 
-def test_a_gradient_whose_norm_overflows_stays_as_it_is_without_a_bound_beside_one_with_a_bound() -> None:
+@pytest.mark.parametrize("size", [1.0, 1e18, 1e30, 3e38])
+def test_every_finite_gradient_beyond_the_bound_gets_the_bounds_length_beside_one_without_a_bound(size: float) -> None:
     task = random_task()
-    population = populate(task, [(1, settings("sgd")), (2, settings("sgd", train={"clip_norm": 1.0}))])
-    grads = torch.full((2, task.model.layout.width), 1e30)
+    population = populate(task, [(1, settings("sgd")), (2, settings("sgd", train={"clip_norm": 0.5}))])
+    grads = torch.full((2, task.model.layout.width), size)
     clipped = _Stretch(task, population.members, 1, grads.dtype)._clipped(grads)
     assert torch.equal(clipped[0], grads[0])
-    assert clipped[1].eq(0).all()
+    assert float(clipped[1].double().norm()) == pytest.approx(0.5, rel=1e-4)
+
+
+def test_a_gradient_within_the_bound_stays_as_it_is() -> None:
+    task = random_task()
+    population = populate(task, [(1, settings("sgd", train={"clip_norm": 1e6}))])
+    grads = torch.randn(1, task.model.layout.width, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(_Stretch(task, population.members, 1, grads.dtype)._clipped(grads), grads)
 
 
 def test_members_may_differ_in_every_setting_of_their_training() -> None:
@@ -200,6 +281,23 @@ def test_gradient_evaluations_are_counted() -> None:
     population = populate(random_task(), [(1, settings("ivon"))])
     population.train(10)
     assert population.members[0].grad_evals == 10
+
+
+def test_each_sample_of_ivon_is_a_gradient_evaluation_of_the_member_that_takes_it() -> None:
+    chosen = [(k, settings("ivon", mc_samples=count)) for k, count in enumerate((1, 4, 2))]
+    task = random_task()
+    population = populate(task, chosen)
+    losses = population.train(10)
+    assert [member.grad_evals for member in population.members] == [10, 40, 20]
+    for k, one in enumerate(chosen):
+        alone = populate(task, [one])
+        assert torch.equal(alone.train(10)[0], losses[k])
+        assert torch.equal(row(alone, 0), row(population, k))
+
+
+def test_the_draws_of_a_step_are_of_noise_of_their_own() -> None:
+    one, four = (populate(random_task(), [(1, settings("ivon", mc_samples=count))]) for count in (1, 4))
+    assert not torch.equal(one.train(1), four.train(1))
 
 
 @pytest.mark.parametrize(("varied", "same"), [("init", False), ("order", True), ("noise", True)])
@@ -254,6 +352,117 @@ def test_averaged_weights_go_on_bit_for_bit_beside_a_member_without_them() -> No
     alone.train(5)
     for name, value in alone.eval_params().items():
         assert torch.equal(value[0], among.eval_params()[name][0])
+
+
+@pytest.mark.parametrize("until", [-1.0, 0.0, 1.0])
+def test_a_call_whose_time_is_over_makes_one_update_all_the_same(until: float) -> None:
+    population = populate(random_task(), [(1, settings("sgd"))])
+    assert population.train(10, until - 10.0).shape == (1, 1)
+    assert population.members[0].steps == 1
+
+
+@pytest.mark.parametrize(("until", "made"), [(0, 1), (1, 2), (2, 3), (4, 5), (5, 6), (6, 7), (8, 9), (99, 15)])
+def test_training_ends_before_the_first_update_that_would_begin_at_its_time_or_later(
+    until: int, made: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clock that strikes at every look; the end of an epoch, after six updates, is a look too."""
+    clock = itertools.count()
+    monkeypatch.setattr("vaestudy.population.time.monotonic", lambda: next(clock))
+    population = populate(random_task(), [(1, settings("sgd"))])
+    assert population.task.steps_per_epoch == 6
+    assert population.train(15, until).shape == (1, made)
+    assert population.members[0].steps == population.members[0].grad_evals == made
+
+
+def test_no_updates_are_made_where_none_are_wanted() -> None:
+    population = populate(random_task(), [(1, settings("sgd")), (2, settings("sgd"))])
+    assert population.train(0).shape == (2, 0)
+    assert population.members[0].steps == 0
+
+
+def test_a_member_begins_with_nothing_done() -> None:
+    member = populate(random_task(), [(1, settings("sgd"))]).members[0]
+    assert (member.steps, member.grad_evals, member.diverged_at) == (0, 0, None)
+
+
+def test_the_date_of_a_divergence_is_that_of_the_first_loss_that_was_not_finite_however_calls_are_cut() -> None:
+    whole = populate(random_task(), [(3, settings("sgd", lr=1e30))])
+    whole.train(12)
+    cut = populate(random_task(), [(3, settings("sgd", lr=1e30))])
+    for _ in range(12):
+        cut.train(1)
+    assert whole.members[0].diverged_at == cut.members[0].diverged_at
+    assert whole.members[0].diverged_at is not None
+    assert whole.members[0].diverged_at > 1
+
+
+def test_the_weights_of_the_others_are_averaged_on_when_a_member_goes() -> None:
+    task = random_task()
+    members = [(k, settings("adam", lr=0.01, train={"ema": 0.9})) for k in range(3)]
+    whole, thinned = populate(task, members), populate(task, members)
+    whole.train(9)
+    thinned.train(4)
+    thinned.remove(0)
+    thinned.train(5)
+    for name, value in whole.eval_params().items():
+        assert torch.equal(value[1:], thinned.eval_params()[name])
+
+
+def test_no_average_is_kept_where_no_member_wants_one() -> None:
+    population = populate(random_task(), [(1, settings("adam"))])
+    population.train(2)
+    assert population.save(0)["ema"] is None
+
+
+def test_one_member_is_frozen_and_its_neighbour_is_not() -> None:
+    task = random_task()
+    held = settings("adam", train={"stages": [{"name": "hold", "freeze": "encoder"}]})
+    members = [(1, held), (2, settings("adam"))]
+    together = populate(task, members)
+    together.train(7)
+    for k, member in enumerate(members):
+        alone = populate(task, [member])
+        alone.train(7)
+        assert torch.equal(row(alone, 0), row(together, k))
+
+
+@pytest.mark.parametrize("train", [{"decoder_lr_ratio": 0.25}, {"clip_norm": 0.3}])
+def test_a_setting_of_one_member_is_not_its_neighbours(train: dict[str, float]) -> None:
+    task = random_task()
+    members = [(1, settings("sgd", train=train)), (2, settings("sgd"))]
+    together = populate(task, members)
+    together.train(7)
+    for k, member in enumerate(members):
+        alone = populate(task, [member])
+        alone.train(7)
+        torch.testing.assert_close(row(together, k), row(alone, 0), rtol=0, atol=0)
+
+
+def test_draws_of_the_weights_are_the_mean_and_the_posteriors_noise() -> None:
+    task = random_task()
+    chosen = settings("ivon", hess_init=2.0, weight_decay=0.1, ess=50.0)
+    population = populate(task, [(1, chosen), (2, settings("ivon"))])
+    population.train(3)
+    draws = [task.model.layout.pack(list(drawn.values()))[0] for drawn in population.sampled_params(0, 77, 3)]
+    saved = population.save(0)
+    width = torch.rsqrt(50.0 * (saved["optimizer"]["h"] + 0.1))
+    padding = task.model.layout.pack([torch.ones_like(v) for v in population.eval_params().values()])[0]
+    assert len(draws) == 3
+    for number, drawn in enumerate(draws):
+        eps = Noise([77], torch.device("cpu")).normal(
+            Stream.WEIGHTS, [number], task.model.layout.width, dtype=torch.float32
+        )
+        torch.testing.assert_close(drawn, padding * (saved["params"] + width * eps[0]))
+
+
+def test_an_optimizer_that_learns_a_point_has_no_draws() -> None:
+    assert populate(random_task(), [(1, settings("adam"))]).sampled_params(0, 77, 3) == []
+
+
+def test_a_row_moves_to_another_device_with_all_its_tensors_and_nothing_else() -> None:
+    moved = _moved({"state": {0: {"m": torch.ones(2)}}, "t": 3}, torch.device("meta"))
+    assert moved["state"][0]["m"].device.type == "meta"
+    assert moved["t"] == 3
 
 
 def population_of(seeds: Seeds) -> Population:

@@ -51,6 +51,14 @@ def test_a_summary_and_a_schema_are_read_from_the_signature() -> None:
     assert entry.hyperparameters["lr"].default == 0.1
 
 
+def test_an_entry_has_the_family_and_the_inclusions_that_it_was_registered_with() -> None:
+    registry: Registry[object] = Registry("optimizer")
+    registry.add("adam", object(), example, None, family="adam", contains=("sgd",))
+    registry.add("plain", object(), example, None)
+    assert (registry.find("adam").family, registry.find("adam").contains) == ("adam", ("sgd",))
+    assert (registry.find("plain").family, registry.find("plain").contains) == ("", ())
+
+
 def test_a_plugin_that_fails_says_what_and_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "broken_plugin.py").write_text("x = 1\nraise RuntimeError('no\\nlicence')\n")
     monkeypatch.syspath_prepend(tmp_path)

@@ -2,7 +2,8 @@
 
     def adam(theta, g, m, v, t, *, lr: Positive = 1e-3, beta1: Decay = 0.9, ...): ...
 
-``schema(adam)`` reads that. Nothing else in the project says what a hyperparameter may be.
+``schema(adam)`` reads that; a bound that may be absent is ``Positive | None``. Nothing else in the project says what a
+hyperparameter may be.
 """
 
 from __future__ import annotations
@@ -56,7 +57,12 @@ def choice(*names: str) -> Domain:
 
 @dataclass(frozen=True)
 class Hyperparameter:
-    """One entry of a schema."""
+    """One entry of a schema.
+
+    Attributes:
+        required: it has no published default. many: it is a list of such values. optional: a bound that may be None,
+            which is none.
+    """
 
     name: str
     kind: type
@@ -64,9 +70,12 @@ class Hyperparameter:
     default: Value
     required: bool = False
     many: bool = False
+    optional: bool = False
 
     def problem(self, value: object) -> str | None:
         """What law ``value`` breaks here, or None where it is legal."""
+        if value is None and self.optional:
+            return None
         if self.many:
             if not isinstance(value, (list, tuple)) or not value:
                 return f"expected a non-empty list, each {self.domain.says}, got {value!r}"
@@ -106,7 +115,18 @@ def schema(function: Callable[..., Any]) -> Schema:
     return entries
 
 
+def number(value: Value) -> float:
+    """A hyperparameter as a number; a bound that is None as infinity."""
+    if value is None:
+        return math.inf
+    assert isinstance(value, (bool, int, float)), f"{value!r} is no number"
+    return float(value)
+
+
 def _entry(name: str, hint: Any, default: Any) -> Hyperparameter:
+    optional = type(None) in get_args(hint)
+    if optional:
+        hint = get_args(hint)[0]
     many = get_origin(hint) is tuple
     if many:
         hint = get_args(hint)[0]
@@ -118,4 +138,4 @@ def _entry(name: str, hint: Any, default: Any) -> Hyperparameter:
             raise TypeError(f"{name}: annotate it with a domain, such as Positive or Decay")
         kind, domain = annotation[0], annotation[1]
     required = default is inspect.Parameter.empty
-    return Hyperparameter(name, kind, domain, None if required else default, required, many)
+    return Hyperparameter(name, kind, domain, None if required else default, required, many, optional)

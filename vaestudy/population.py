@@ -20,14 +20,18 @@ from torch import Tensor
 from vaestudy.data import Examples
 from vaestudy.distributions import Likelihood
 from vaestudy.errors import CheckpointError
+from vaestudy.hyperparameters import number
 from vaestudy.models import Model
 from vaestudy.objectives import FreeBits, FreeBitsTable, gaussian_rate, reparameterise
 from vaestudy.optimizers import Optimizer
-from vaestudy.optimizers.base import Row, WeightPosterior
+from vaestudy.optimizers.base import Frozen, Row, WeightPosterior
 from vaestudy.params import PARTS
 from vaestudy.seeding import Noise, Seeds, Stream, mix, permutation
 from vaestudy.spec import Settings
 from vaestudy.timeline import Timeline
+
+MOST_STEPS = 2**40
+"""More updates than any run makes: what keeps the noise of a step's several draws apart from that of other steps."""
 
 
 @dataclass(frozen=True)
@@ -178,7 +182,7 @@ class Population:
             if member.diverged_at is None and not finite[:, k].all():
                 member.diverged_at = member.steps + 1 + int(finite[:, k].logical_not().nonzero()[0])
             member.steps += made
-            member.grad_evals += stretch.grad_evals
+            member.grad_evals += stretch.grad_evals[k]
         return losses.T.cpu()
 
 
@@ -216,7 +220,7 @@ class _Stretch:
     """The updates of a stretch: everything that depends on progress is tabulated before the first."""
 
     def __init__(self, task: Task, members: Sequence[Member], count: int, dtype: torch.dtype):
-        self.grad_evals = 0
+        self.grad_evals = [0] * len(members)
         self._task, self._dtype = task, dtype
         self._at: Tensor | None = None
         self._leaves: dict[str, Tensor] = {}
@@ -227,11 +231,11 @@ class _Stretch:
         moments = [member.timeline.at(member.steps, count) for member in members]
         self._lr = torch.stack([m.lr for m in moments], dim=1).to(task.device, dtype)
         self._beta = torch.stack([m.beta for m in moments], dim=1).to(task.device, dtype)
-        self._frozen = torch.stack([m.frozen for m in moments], dim=1).tolist()
+        self._frozen = [_frozen(codes) for codes in torch.stack([m.frozen for m in moments], dim=1).tolist()]
         self._hparams = _columns(members, dtype, task.device)
         self._ema_decays = [member.settings.train.ema for member in members]
         self._ratio = _part_ratios(task, members, dtype)
-        self._clip = _clip_norms(members, dtype, task.device)
+        self._clip = _clip_norms(members, task.device)
         self._free_bits = FreeBitsTable(
             [FreeBits(**m.settings.train.free_bits.model_dump()) for m in members], task.model.latent_dim, self._lr
         )
@@ -240,26 +244,31 @@ class _Stretch:
         """Update ``i`` of the stretch: new parameters, new state, losses ``[K]``."""
         steps = [start + i for start in self._starts]
         x, eps = self._batch(i, steps)
-        beta = self._beta[i]
-        frozen = self._frozen_columns(i, params)
+        beta, frozen = self._beta[i], self._frozen[i]
 
-        def grad_fn(at: Tensor) -> tuple[Tensor, Tensor]:
-            self.grad_evals += 1
+        def grad_fn(at: Tensor, wanted: Sequence[bool] | None = None, /) -> tuple[Tensor, Tensor]:
+            paid = [True] * len(steps) if wanted is None else wanted
+            self.grad_evals = [count + more for count, more in zip(self.grad_evals, paid, strict=True)]
             grads, loss = self._gradients(at, x, eps, beta)
-            if frozen is not None:
-                grads.masked_fill_(frozen, 0.0)
+            for k, part in enumerate(frozen or ()):
+                if part is not None:
+                    grads[k, self._task.model.layout.columns(part)] = 0.0
             return self._clipped(grads), loss
 
         lr = self._lr[i, :, None] if self._ratio is None else self._lr[i, :, None] * self._ratio
-        before = params.clone() if frozen is not None else params
-        params, state, loss = optimizer.step(
+        return optimizer.step(
             grad_fn,
             params,
             state,
             {**self._hparams, "lr": lr},
-            lambda: self._noise.normal(Stream.WEIGHTS, steps, params.shape[1], dtype=self._dtype),
+            lambda draw=0, /: self._weight_noise(steps, draw, params.shape[1]),
+            frozen,
         )
-        return (params if frozen is None else torch.where(frozen, before, params)), state, loss
+
+    def _weight_noise(self, steps: Sequence[int], draw: int, width: int) -> Tensor:
+        """Standard normals ``[K, P]`` for one of the draws of the weights in a step."""
+        keys = [step + draw * MOST_STEPS for step in steps]
+        return self._noise.normal(Stream.WEIGHTS, keys, width, dtype=self._dtype)
 
     def ema_decay(self, i: int) -> Tensor:
         """How much of the averaged weights stays at update ``i``, ``[K, 1]``: the members' decays, less in the first
@@ -295,18 +304,15 @@ class _Stretch:
     def _clipped(self, grads: Tensor) -> Tensor:
         if self._clip is None:
             return grads
-        norm = grads.norm(dim=1, keepdim=True)
-        return grads * torch.where(self._clip < norm, self._clip / norm, 1.0)  # without a bound 1, of any norm
+        # In float64 no sum of squares of float32 gradients overflows.
+        norm = torch.linalg.vector_norm(grads, dim=1, keepdim=True, dtype=torch.float64)
+        factor = torch.where(self._clip < norm, self._clip / norm, 1.0)  # without a bound 1, of any norm
+        return grads * factor.to(grads.dtype)
 
-    def _frozen_columns(self, i: int, params: Tensor) -> Tensor | None:
-        codes = self._frozen[i]
-        if all(code < 0 for code in codes):
-            return None
-        mask = torch.zeros_like(params, dtype=torch.bool)
-        for k, code in enumerate(codes):
-            if code >= 0:
-                mask[k, self._task.model.layout.columns(PARTS[code])] = True
-        return mask
+
+def _frozen(codes: Sequence[int]) -> Frozen | None:
+    """The members' frozen parts at one update, from the timeline's codes; None where nothing is frozen."""
+    return [(*PARTS, None)[code] for code in codes] if any(code >= 0 for code in codes) else None
 
 
 def _batches(task: Task, member: Member, count: int) -> Tensor:
@@ -320,9 +326,7 @@ def _batches(task: Task, member: Member, count: int) -> Tensor:
 def _columns(members: Sequence[Member], dtype: torch.dtype, device: torch.device) -> dict[str, Tensor]:
     """Each numeric hyperparameter of the members as ``[K, 1]``."""
     return {
-        name: torch.tensor(
-            [[float(m.settings.hyperparameters[name] or 0)] for m in members], dtype=dtype, device=device
-        )
+        name: torch.tensor([[number(m.settings.hyperparameters[name])] for m in members], dtype=dtype, device=device)
         for name in members[0].settings.hyperparameters
     }
 
@@ -337,10 +341,10 @@ def _part_ratios(task: Task, members: Sequence[Member], dtype: torch.dtype) -> T
     return table
 
 
-def _clip_norms(members: Sequence[Member], dtype: torch.dtype, device: torch.device) -> Tensor | None:
-    """The members' bounds on the gradient norm, ``[K, 1]``; None where there are none."""
+def _clip_norms(members: Sequence[Member], device: torch.device) -> Tensor | None:
+    """The members' bounds on the gradient norm, ``[K, 1]`` in float64; None where there are none."""
     norms = [member.settings.train.clip_norm for member in members]
     if all(norm is None for norm in norms):
         return None
     values = [[float("inf") if norm is None else norm] for norm in norms]
-    return torch.tensor(values, dtype=dtype, device=device)
+    return torch.tensor(values, dtype=torch.float64, device=device)

@@ -30,6 +30,17 @@ OUTCOMES: tuple[Outcome, ...] = ("done", "pruned", "diverged", "failed", "cancel
 DEFAULTS = -1
 """The number, in the place of a trial's, of the published defaults: what a tuning budget of none can choose."""
 
+PRIMARY = {"elbo": "final/test_nelbo", "nll": "final/test_nll"}
+"""The score of a confirmed run that each ``report.primary`` stands for, nats per example; less is better."""
+
+REPLICATE_SEEDS = 10_000
+"""Each replicate of a search has a block of so many seeds; its first is the tuning seed of the search's trials."""
+
+
+def tuning_seed(replicate: int) -> int:
+    """The seed under which every trial of a search trains, in its replicate (counted from 0)."""
+    return replicate * REPLICATE_SEEDS
+
 
 @dataclass(frozen=True)
 class Run:
@@ -56,10 +67,17 @@ class Run:
     varied: Varied = "all"
 
     @property
+    def replicate(self) -> int:
+        """The replicate of the search that it belongs to, from 0."""
+        return self.seed // REPLICATE_SEEDS
+
+    @property
     def name(self) -> str:
-        """The name a person sees: ``adam #017``, ``adam #017 seed 3``, ``adam #017 target seed 1003``."""
+        """The name a person sees: ``adam #017``, ``adam #017 seed 3``, ``adam #017 target seed 1003``; of a later
+        replicate ``adam r2 #017``."""
         words = {"search": "", "confirm": "", "target": " target", "sources": f" {self.varied}"}
-        base = f"{self.method} {trial_name(self.trial)}{words[self.stage]}"
+        replicate = f" r{self.replicate + 1}" if self.replicate else ""
+        base = f"{self.method}{replicate} {trial_name(self.trial)}{words[self.stage]}"
         return base if self.stage == "search" else f"{base} seed {self.seed}"
 
 

@@ -46,13 +46,20 @@ class Source:
 
 @dataclass(frozen=True)
 class Entry(Generic[T]):
-    """A registered component: its name, what it is, its hyperparameters and its source."""
+    """A registered component: its name, what it is, its hyperparameters and its source.
+
+    Attributes:
+        family: what it is one of, e.g. ``adam``; empty for kinds of components that have no families.
+        contains: the names of the components that are special cases of it.
+    """
 
     name: str
     component: T
     summary: str
     hyperparameters: Schema
     source: Source | None
+    family: str = ""
+    contains: tuple[str, ...] = ()
 
 
 @dataclass
@@ -69,6 +76,9 @@ class Registry(Generic[T]):
         signature: Callable[..., object],
         source: Source | None,
         hyperparameters: Schema | None = None,
+        *,
+        family: str = "",
+        contains: tuple[str, ...] = (),
     ) -> None:
         """Registers ``component``; its summary is ``signature``'s docstring, its schema too unless given.
 
@@ -80,7 +90,7 @@ class Registry(Generic[T]):
             raise ValueError(f"{self.kind} {name!r} is registered twice")
         summary = (signature.__doc__ or "").strip().split("\n")[0]
         found = schema(signature) if hyperparameters is None else hyperparameters
-        self.entries[name] = Entry(name, component, summary, found, source)
+        self.entries[name] = Entry(name, component, summary, found, source, family, contains)
 
     def find(self, name: str) -> Entry[T]:
         """The entry called ``name``.

@@ -67,13 +67,13 @@ def constant(progress: Tensor) -> Tensor:
 
 @schedule("linear", SONDERBY)
 def linear(progress: Tensor, *, over: Fraction = 1.0) -> Tensor:
-    """A straight ramp over the first ``over`` of training, then the end value."""
+    """A straight ramp over the first ``over`` of the schedule's span, then the end value."""
     return _ramp(progress, over)
 
 
 @schedule("sigmoid", BOWMAN)
 def sigmoid(progress: Tensor, *, over: Fraction = 1.0) -> Tensor:
-    """A logistic ramp over the first ``over`` of training, scaled to meet both ends exactly."""
+    """A logistic ramp over the first ``over`` of the schedule's span, scaled to meet both ends exactly."""
     steepness = 6.0
     low, high = torch.sigmoid(torch.tensor([-steepness, steepness], dtype=progress.dtype))
     x = _ramp(progress, over)
@@ -82,7 +82,7 @@ def sigmoid(progress: Tensor, *, over: Fraction = 1.0) -> Tensor:
 
 @schedule("cosine", SGDR)
 def cosine(progress: Tensor, *, over: Fraction = 1.0) -> Tensor:
-    """Half a cosine wave over the first ``over`` of training, then the end value."""
+    """Half a cosine wave over the first ``over`` of the schedule's span, then the end value."""
     x = _ramp(progress, over)
     return _exact_end(x, (1 - torch.cos(math.pi * x)) / 2)
 
@@ -109,15 +109,15 @@ def value(weights: Tensor, start: float, end: float) -> Tensor:
 
 
 def ramp_end(name: str, *, over: float, cycles: int) -> float:
-    """The share of training after which a schedule has reached its end value for good."""
+    """The share of its span after which a schedule has reached its end value for good."""
     if name == "constant":
         return 0.0
     return (cycles - 1 + over) / cycles if name == "cyclical" else over
 
 
-def progress(steps: Tensor, total: int) -> Tensor:
-    """Training progress at the given updates (0-based): 0 at the first of ``total``, exactly 1 at the last."""
-    return (steps.double() / max(total - 1, 1)).clamp(max=1.0)
+def progress(steps: Tensor, total: int, first: int = 0) -> Tensor:
+    """Progress at the given updates (0-based): 0 up to update ``first``, exactly 1 at the last of ``total``."""
+    return ((steps.double() - first) / max(total - 1 - first, 1)).clamp(min=0.0, max=1.0)
 
 
 def warmup(steps: Tensor, total: int, share: float) -> tuple[Tensor, Tensor]:

@@ -28,13 +28,21 @@ class Moments:
 
 
 class Timeline:
-    """One run's schedules over ``total`` updates."""
+    """One run's schedules over ``total`` updates; a stage whose share is 0 is left out.
+
+    The schedule of beta starts when the last stage that sets its own beta has ended (the final stage, which goes on to
+    the end of training, left aside): its progress is 0 at the first update after that stage and 1 at the last of
+    training, so that ``over`` is a share of what is left. Before that, where no stage sets it, beta stands at the
+    schedule's first value. Without such a stage the schedule takes the whole of training.
+    """
 
     def __init__(self, settings: Settings, total: int):
         self._settings = settings
         self._total = total
-        self._stages = settings.train.stages
-        self._bounds = torch.tensor(stage_ends(self._stages, total)[:-1] if self._stages else [], dtype=torch.int64)
+        self._stages = tuple(phase for phase in settings.train.stages if phase.share != 0)
+        ends = stage_ends(self._stages, total) if self._stages else []
+        self._bounds = torch.tensor(ends[:-1], dtype=torch.int64)
+        self._beta_starts = _end_of_own_betas(self._stages, ends)
 
     def at(self, start: int, count: int) -> Moments:
         """The values for updates ``start`` .. ``start + count - 1``, 0-based."""
@@ -56,7 +64,7 @@ class Timeline:
         entry = schedules.schedules.find(beta.schedule)
         given = {"over": beta.over, "cycles": beta.cycles}
         shape = {name: given[name] for name in entry.hyperparameters if name in given}
-        weights = entry.component(schedules.progress(steps, self._total), **shape)
+        weights = entry.component(schedules.progress(steps, self._total, self._beta_starts), **shape)
         values = schedules.value(weights, beta.start, beta.end)
         for index, phase in enumerate(self._stages):
             if phase.beta is not None:
@@ -74,3 +82,13 @@ def stage_ends(stages: tuple[Phase, ...], total: int) -> list[int]:
     """The update before which each stage ends; the last ends with training."""
     shares = list(accumulate(phase.share or 0.0 for phase in stages))
     return [*(round(share * total) for share in shares[:-1]), total]
+
+
+def _end_of_own_betas(stages: tuple[Phase, ...], ends: list[int]) -> int:
+    """The update before which the last stage with a beta of its own ends, the final stage left aside; 0 without one.
+
+    A stage too short for a single update sets nothing.
+    """
+    starts = [0, *ends]
+    before_final = list(zip(stages, starts, ends, strict=False))[:-1]
+    return max((end for phase, start, end in before_final if phase.beta is not None and end > start), default=0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from importlib.metadata import version
@@ -123,7 +124,7 @@ def test_plan_counts_the_runs(there: Path, capsys: pytest.CaptureFixture[str]) -
         "train.epochs=10",
     )
     lines = [json.loads(line) for line in out.splitlines()]
-    assert [line["grad_evals"] for line in lines] == [(7 + 3 + 3 * 2) * 10 * 18] * 4
+    assert [line["grad_evals"] for line in lines] == [(5 * (7 + 3) + 3 * 2) * 10 * 18] * 4
 
 
 def test_a_bad_file_is_told_every_problem_with_its_line(there: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -271,12 +272,35 @@ def test_cite_gives_bibtex_of_what_a_study_uses(capsys: pytest.CaptureFixture[st
     assert "kingma2015adam" in out
     assert "shen2024variational" in out
     assert "xiao2017fashion" not in out
+    assert "tipping1999probabilistic" not in out  # of the linear model; the study has a linear schedule
+
+
+def test_cite_gives_bibtex_of_what_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    out, _ = ran(capsys, "cite", "ivon")
+    assert out.startswith("@misc{shen2024variational,")
+    assert out.count("@misc") == 1
+    assert ran(capsys, "cite", "constant")[0] == ""  # nobody's invention
+    _, err = ran(capsys, "cite", "ivonn", code=2)
+    assert "no component and no study 'ivonn'; did you mean 'ivon'?" in err
 
 
 def test_components_shows_what_each_hyperparameter_defaults_to(capsys: pytest.CaptureFixture[str]) -> None:
     out, _ = ran(capsys, "components", "optimizer")
     assert "ivon" in out
     assert "beta1=0.9" in out
+    assert "clip_radius=none" in out
+
+
+def test_components_shows_the_family_of_each_optimizer_and_what_it_contains(capsys: pytest.CaptureFixture[str]) -> None:
+    out, _ = ran(capsys, "components", "optimizer")
+    assert re.search(r"^optimizer +family +what it is", out)
+    assert re.search(r"^nesterov +sgd +Stochastic", out, re.MULTILINE)
+    out, _ = ran(capsys, "--json", "components", "optimizer")
+    found = {entry["name"]: entry for entry in map(json.loads, out.splitlines())}
+    assert found["adamw"]["family"] == "adam"
+    assert found["adamw"]["contains"] == ["sgd", "momentum", "adam"]
+    out, _ = ran(capsys, "components", "schedule")
+    assert "family" not in out
 
 
 def test_schema_is_the_schema_that_ships(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.made_up import Builder, study
+from tests.made_up import Builder, arm, study
 from vaestudy.cli import main
+from vaestudy.spec import dump_study
 from vaestudy.spec.loader import load_study
-from vaestudy.study.references import references
+from vaestudy.spec.models import Component
+from vaestudy.study.references import everything, references
 
 
 @pytest.fixture
@@ -139,6 +143,61 @@ def test_free_bits_are_cited_where_they_are_on_or_searched() -> None:
 )
 def test_samplers_and_pruners_are_cited(search: dict[str, object], keys: set[str]) -> None:
     assert {key for _, key in cited(search={"trials": 3, **search})} >= keys
+
+
+def test_a_schedule_and_a_model_of_the_same_name_are_told_apart() -> None:
+    ramp = {"epochs": 5, "beta": {"schedule": "linear"}}
+    assert ("linear", "sonderby2016ladder") in cited(train=ramp)
+    assert ("linear", "tipping1999probabilistic") not in cited(train=ramp)
+    made = study()
+    workload = made.workloads["w"].model_copy(update={"model": Component(name="linear")})
+    keys = {found.source.key for found in references(made.model_copy(update={"workloads": {"w": workload}}))}
+    assert "tipping1999probabilistic" in keys
+    assert "sonderby2016ladder" not in keys
+
+
+@pytest.mark.parametrize(
+    ("statistic", "key", "without", "with_it"),
+    [
+        ("difference of rates", "newcombe1998interval", {"methods": ("adam",)}, {}),
+        ("Kaplan-Meier curve", "kaplan1958nonparametric", {}, {"target": {"seeds": 3}}),
+        ("interquartile mean", "agarwal2021deep", {}, {"target": {"seeds": 3}}),
+        ("signed-rank test", "wilcoxon1945individual", {"seeds": 5}, {"seeds": 6}),
+        ("correction for several tests", "holm1979simple", {"seeds": 5}, {"seeds": 6}),
+        ("ranks over workloads", "demsar2006statistical", {"workloads": "abcde"}, {"workloads": "abcdef"}),
+        ("variance by source", "bouthillier2021accounting", {}, {"confirm": {"seeds": 4, "sources": 3}}),
+        (
+            "inclusion of optimizers",
+            "choi2019empirical",
+            {"methods": {"a": arm("nesterov"), "b": arm("momentum")}},
+            {"methods": {"a": arm("adam"), "b": arm("momentum")}},
+        ),
+    ],
+)
+def test_a_statistic_is_cited_where_the_report_has_it(
+    statistic: str, key: str, without: dict[str, Any], with_it: dict[str, Any]
+) -> None:
+    found = [
+        any(name.startswith(statistic) and source == key for name, source in cited(**more))
+        for more in (without, with_it)
+    ]
+    assert found == [False, True]
+
+
+@pytest.mark.parametrize("what", ["a study", "everything"])
+def test_cite_prints_each_source_once(what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "study.yaml"
+    file.write_text(dump_study(study()))
+    out, _ = ran(capsys, "cite", *([str(file)] if what == "a study" else []))
+    printed = re.findall(r"@misc{(\w+),", out)
+    assert len(printed) == len(set(printed))
+    wanted = references(study()) if what == "a study" else everything()
+    assert set(printed) == {reference.source.key for reference in wanted}
+
+
+def test_everything_has_the_sources_of_any_study() -> None:
+    more = {"target": {"seeds": 3}, "confirm": {"seeds": 9, "sources": 3}, "workloads": "abcdef"}
+    assert set(references(study(**more))) <= set(everything())  # type: ignore[arg-type]
 
 
 def test_the_expected_best_of_n_is_cited_only_where_trials_are_independent() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from functools import partial
 from typing import Any
 
 import pytest
@@ -9,8 +11,10 @@ import torch
 from torch import Tensor
 
 from tests.optimizers.references import quadratic, reference
-from tests.steps import LAYOUT, columns, gradient, hyperparameters, made, run
-from vaestudy.optimizers import base
+from tests.steps import columns, made, own_noise, run
+from vaestudy.hyperparameters import number
+from vaestudy.optimizers import base, optimizers
+from vaestudy.testing.walks import LAYOUT, gradient, hyperparameters
 
 NATIVE = ["sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop"]
 
@@ -57,25 +61,93 @@ def test_a_rule_agrees_with_torch_over_fifty_steps(
         torch.testing.assert_close(reached[k], reference(cls, theirs, start[k], 50), rtol=0, atol=1e-12)
 
 
-def test_ivon_agrees_with_its_authors_package(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "more",
+    [{}, {"clip_radius": 0.3}, {"mc_samples": 3}, {"mc_samples": 2, "clip_radius": 0.1}],
+    ids=lambda more: ", ".join(more) or "as published",
+)
+def test_ivon_agrees_with_its_authors_package(more: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     ivon = pytest.importorskip("ivon")
     start = torch.randn(1, LAYOUT.width, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    samples = more.get("mc_samples", 1)
     draws = [
-        torch.randn(LAYOUT.width, generator=torch.Generator().manual_seed(s), dtype=torch.float64) for s in range(50)
+        torch.randn(LAYOUT.width, generator=torch.Generator().manual_seed(s), dtype=torch.float64)
+        for s in range(50 * samples)
     ]
-    given = {"lr": 0.1, "ess": 500.0, "hess_init": 0.5, "beta2": 0.999, "weight_decay": 1e-3}
-    reached = run("ivon", start, 50, quadratic, given, noise=lambda step: draws[step][None].clone())
+    given = {"lr": 0.1, "ess": 500.0, "hess_init": 0.5, "beta2": 0.999, "weight_decay": 1e-3, **more}
+
+    def noise(step: int, draw: int) -> Tensor:
+        return draws[step * samples + draw][None].clone()
+
+    reached = run("ivon", start, 50, quadratic, given, noise=noise)
 
     left = iter(draws)
     monkeypatch.setattr(torch, "randn", lambda *size, **options: next(left))
     parameter = torch.nn.Parameter(start[0].clone())
-    made = ivon.IVON([parameter], lr=0.1, ess=500.0, hess_init=0.5, beta2=0.999, weight_decay=1e-3)
+    made = ivon.IVON([parameter], **given)
     for _ in range(50):
-        with made.sampled_params(train=True):
-            made.zero_grad()
-            quadratic(parameter).backward()  # type: ignore[no-untyped-call]
+        for _ in range(samples):
+            with made.sampled_params(train=True):
+                made.zero_grad()
+                quadratic(parameter).backward()  # type: ignore[no-untyped-call]
         made.step()
     torch.testing.assert_close(reached[0], parameter.detach(), rtol=0, atol=1e-12)
+
+
+def test_ivons_clip_radius_bounds_every_entry_of_a_step_and_leaves_shorter_ones_alone() -> None:
+    start = torch.linspace(-2.0, 2.0, LAYOUT.width, dtype=torch.float64)[None]
+    given = {"lr": 0.1, "hess_init": 1.0, "weight_decay": 0.0, "beta2": 1 - 1e-12}
+    free, clipped = (run("ivon", start, 1, quadratic, {**given, **bound}) for bound in ({}, {"clip_radius": 0.5}))
+    step = (free - start) / 0.1  # h + delta is 1 here, so the direction is the step over the rate
+    torch.testing.assert_close((clipped - start) / 0.1, step.clamp(-0.5, 0.5), rtol=0, atol=1e-9)
+    assert (step.abs() > 0.5).any()
+    assert (step.abs() < 0.5).any()
+
+
+def test_members_under_ivon_may_take_different_numbers_of_samples() -> None:
+    start = torch.randn(1, LAYOUT.width, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+    noise = partial(own_noise, 1, LAYOUT.width, torch.float64)
+
+    counts = [1.0, 3.0, 2.0]
+    together = run(
+        "ivon",
+        start.expand(3, -1),
+        10,
+        quadratic,
+        {"mc_samples": torch.tensor([counts], dtype=torch.float64).T},
+        noise=lambda step, draw=0: noise(step, draw).expand(3, -1).clone(),
+    )
+    for row, count in zip(together, counts, strict=True):
+        assert torch.equal(run("ivon", start, 10, quadratic, {"mc_samples": count}, noise=noise)[0], row)
+
+
+PUBLISHED = {
+    "sgd": torch.optim.SGD,
+    "momentum": torch.optim.SGD,
+    "nesterov": torch.optim.SGD,
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "rmsprop": torch.optim.RMSprop,
+}
+
+
+@pytest.mark.parametrize("name", NATIVE)
+def test_the_defaults_of_a_rule_are_those_of_the_class_whose_form_it_has(name: str) -> None:
+    theirs = PUBLISHED[name]([torch.nn.Parameter(torch.zeros(1))]).defaults
+    theirs |= dict(zip(("beta1", "beta2"), theirs.get("betas", ()), strict=False))
+    ours = {key: entry.default for key, entry in optimizers.find(name).hyperparameters.items()}
+    momentum = ours.pop("momentum") if name in ("momentum", "nesterov") else None
+    assert momentum in (None, 0.9)
+    assert ours == {key: theirs[key] for key in ours}
+
+
+def test_the_defaults_of_ivon_are_its_authors_and_what_they_give_none_is_required() -> None:
+    ivon = pytest.importorskip("ivon")
+    theirs = {name: item.default for name, item in inspect.signature(ivon.IVON).parameters.items()}
+    for name, entry in optimizers.find("ivon").hyperparameters.items():
+        assert entry.required == (theirs[name] is inspect.Parameter.empty)
+        assert entry.required or number(entry.default) == theirs[name]
 
 
 @pytest.mark.parametrize("name", NATIVE)

@@ -43,12 +43,10 @@ def test_train_size_stands_for_the_number_of_training_examples(tmp_path: Path) -
     assert settings.hyperparameters["ess"] == 1234
 
 
-def test_a_stage_without_share_is_left_out(tmp_path: Path) -> None:
-    study = load(tmp_path)
-    both = resolve(study, "adam", DRAWN, train_size=1000)
-    one = resolve(study, "adam", {**DRAWN, "train.stages.warm.share": 0.0}, train_size=1000)
-    assert [stage.name for stage in both.train.stages] == ["warm", "rest"]
-    assert [stage.name for stage in one.train.stages] == ["rest"]
+@pytest.mark.parametrize("share", [0.0, 0.2])
+def test_what_was_drawn_stands_among_the_flat_settings_also_where_it_is_zero(tmp_path: Path, share: float) -> None:
+    settings = resolve(load(tmp_path), "adam", {**DRAWN, "train.stages.warm.share": share}, train_size=1000)
+    assert settings.flat()["stages.warm.share"] == share
 
 
 def test_an_illegal_draw_is_refused(tmp_path: Path) -> None:
@@ -84,13 +82,15 @@ def test_a_condition_may_name_several_values(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("overrides", "rung"),
     [
-        ([], 10),  # the ramp may take half of 20 epochs
+        ([], 12),  # a stage at beta 0 may take 0.2 of 20 epochs, the ramp half of the 16 left
         (["search.pruner.grace=13"], 13),
         (["shared_search.train.beta.over.choice=[0.0, 1.0]"], 20),
         (["shared_search.train.beta.over.choice=[0.0]", "train.beta.over=0.0"], 4),  # the stage at beta 0
-        (["train.beta.schedule=cyclical"], 18),  # (4 - 1 + 0.5) / 4 of 20 epochs, rounded up
+        (["train.beta.schedule=cyclical"], 18),  # 4 epochs, and (4 - 1 + 0.5) / 4 of 16
         (["train.beta.schedule=constant"], 4),
-        (["train.stages=[{name: first, share: 0.3}, {name: warm, share: 0.3, beta: 0.0}, {name: last}]"], 12),
+        (["train.stages=[{name: first, share: 0.3}, {name: warm, share: 0.3, beta: 0.0}, {name: last}]"], 16),
+        (["train.stages=[{name: first, share: 0.3}, {name: warm, share: 0.0, beta: 0.0}, {name: last}]"], 10),
+        (["train.stages=[{name: first, share: 0.3}, {name: last, beta: 0.5}]"], 10),
     ],
 )
 def test_the_first_rung_comes_after_every_possible_ramp(tmp_path: Path, overrides: list[str], rung: int) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,7 +12,8 @@ from vaestudy.cli.output import Output
 from vaestudy.errors import ConflictError, UsageError, nearest
 
 if TYPE_CHECKING:
-    from vaestudy.registry import Entry, Registry, Source
+    from vaestudy.analysis.protocol import Reference
+    from vaestudy.registry import Entry, Source
 
 
 def register(app: typer.Typer) -> None:
@@ -27,8 +27,10 @@ def components(
     kind: Annotated[str | None, typer.Argument(help="e.g. optimizer.", show_default=False)] = None,
 ) -> None:
     """Lists what studies can name: optimizers, schedules, models, likelihoods, data sets."""
+    from vaestudy.study.references import REGISTRIES
+
     output: Output = context.obj
-    registries = {registry.kind: registry for registry in _registries()}
+    registries = {registry.kind: registry for registry in REGISTRIES}
     if kind is not None and kind.rstrip("s") not in registries:
         raise UsageError(f"unknown kind {kind!r} - {nearest(kind, registries)}")
     for registry in registries.values() if kind is None else [registries[kind.rstrip("s")]]:
@@ -38,6 +40,7 @@ def components(
                     "kind": registry.kind,
                     "name": entry.name,
                     "summary": entry.summary,
+                    **({"family": entry.family, "contains": entry.contains} if entry.family else {}),
                     "hyperparameters": {
                         name: {"legal": item.domain.says, "default": item.default}
                         for name, item in entry.hyperparameters.items()
@@ -45,9 +48,13 @@ def components(
                 }
             )
         if not output.json_lines:
+            family = ["family"] if any(entry.family for entry in registry) else []
             output.table(
-                [registry.kind, "what it is", "hyperparameters"],
-                [[entry.name, entry.summary, _signature(entry)] for entry in registry],
+                [registry.kind, *family, "what it is", "hyperparameters"],
+                [
+                    [entry.name, *([entry.family] if family else []), entry.summary, _signature(entry)]
+                    for entry in registry
+                ],
             )
             output.result("")
 
@@ -58,13 +65,9 @@ def cite(
         str | None, typer.Argument(help="A component, a study file or a study; default: everything.")
     ] = None,
 ) -> None:
-    """Prints BibTeX of components, or of those a study uses."""
+    """Prints BibTeX of a component, or of everything that a study and its report use."""
     output: Output = context.obj
-    entries = [entry for registry in _registries() for entry in registry]
-    if what is not None:
-        names = {what} if any(entry.name == what for entry in entries) else _used(what, entries)
-        entries = [entry for entry in entries if entry.name in names]
-    sources: dict[str, Source] = {entry.source.key: entry.source for entry in entries if entry.source}
+    sources: dict[str, Source] = {reference.source.key: reference.source for reference in _references(what)}
     for source in sources.values():
         output.json(source) if output.json_lines else output.out.file.write(source.bibtex() + "\n\n")
 
@@ -76,30 +79,22 @@ def schema() -> None:
     typer.echo(json.dumps(json_schema(), indent=2))
 
 
-def _registries() -> list[Registry[Any]]:
-    from vaestudy.data import data_sets
-    from vaestudy.distributions import likelihoods
-    from vaestudy.models import models
-    from vaestudy.optimizers import optimizers
-    from vaestudy.schedules import schedules
-
-    return [optimizers, schedules, models, likelihoods, data_sets]
-
-
 def _signature(entry: Entry[Any]) -> str:
     return ", ".join(
-        f"{name}" if item.required else f"{name}={item.default}" for name, item in entry.hyperparameters.items()
+        name if item.required else f"{name}={'none' if item.default is None else item.default}"
+        for name, item in entry.hyperparameters.items()
     )
 
 
-def _used(what: str, entries: Sequence[Entry[Any]]) -> set[str]:
-    """The components that a study names."""
+def _references(what: str | None) -> tuple[Reference, ...]:
+    from vaestudy.study.references import REGISTRIES, called, everything, references
+
+    if what is None:
+        return everything()
+    names = [entry.name for registry in REGISTRIES for entry in registry]
+    if what in names or called(what):
+        return called(what)
     try:
-        study = load(what, None, None)
+        return references(load(what, None, None))
     except ConflictError:
-        known = nearest(what, [entry.name for entry in entries])
-        raise UsageError(f"no component and no study {what!r}; {known}") from None
-    parts = {study.train.schedule, study.train.beta.schedule}
-    for workload in study.workloads.values():
-        parts |= {workload.data.name, workload.model.name, workload.likelihood.name}
-    return parts | {method.optimizer for method in study.methods.values()}
+        raise UsageError(f"no component and no study {what!r}; {nearest(what, names)}") from None

@@ -54,7 +54,7 @@ def _adamw(theta: Tensor, g: Tensor, slots: dict[str, Tensor], t: int, h: Mappin
     _fused(theta, g, slots, t, h, decoupled=True)
 
 
-@rule("adam", slots=("m", "v"), source=KINGMA, kernel=_adam)
+@rule("adam", slots=("m", "v"), source=KINGMA, kernel=_adam, family="adam", contains=("sgd", "momentum"))
 def adam(
     theta: Tensor,
     g: Tensor,
@@ -77,7 +77,14 @@ def adam(
     return theta - lr * m_hat / (torch.sqrt(v_hat) + eps), m, v
 
 
-@rule("adamw", slots=("m", "v"), source=LOSHCHILOV, kernel=_adamw)
+@rule(
+    "adamw",
+    slots=("m", "v"),
+    source=LOSHCHILOV,
+    kernel=_adamw,
+    family="adam",
+    contains=("sgd", "momentum", "adam"),
+)
 def adamw(
     theta: Tensor,
     g: Tensor,

@@ -21,14 +21,32 @@ from vaestudy.hyperparameters import Schema, schema
 from vaestudy.params import PARTS, Layout
 from vaestudy.registry import Registry, Source
 
-GradFn = Callable[[Tensor], tuple[Tensor, Tensor]]
-"""Parameters ``[K, P]`` to gradients ``[K, P]`` and losses ``[K]`` (mean negative ELBO per example, nats)."""
 
-WeightNoise = Callable[[], Tensor]
-"""Standard normals ``[K, P]`` of this step, a function of each member's seed and step only; yours to overwrite."""
+class GradFn(Protocol):
+    """Gradients of this step: of its batch and its latent noise, the same at every call."""
+
+    def __call__(self, at: Tensor, wanted: Sequence[bool] | None = None, /) -> tuple[Tensor, Tensor]:
+        """Parameters ``[K, P]`` to gradients ``[K, P]`` and losses ``[K]`` (mean negative ELBO per example, nats).
+
+        A call counts as a gradient evaluation of every member, or of those that it is ``wanted`` for; the others' rows
+        mean nothing then.
+        """
+        ...
+
+
+class WeightNoise(Protocol):
+    """Noise on the weights at this step."""
+
+    def __call__(self, draw: int = 0, /) -> Tensor:
+        """Standard normals ``[K, P]``, a function of each member's seed, the step and ``draw``; yours to overwrite."""
+        ...
+
 
 Hyperparameters = Mapping[str, Tensor]
 """By name: ``[K, 1]``, and ``lr`` as ``[K, 1]`` or, with separate rates per part, ``[K, P]``, constant in a part."""
+
+Frozen = Sequence[str | None]
+"""For each member the part that stands still in this step, ``encoder`` or ``decoder``, or None."""
 
 Row = dict[str, Any]
 """One member's state as tensors, numbers and containers of them: what ``torch.load(weights_only=True)`` accepts."""
@@ -56,9 +74,20 @@ class Optimizer(Protocol):
         ...
 
     def step(
-        self, grad_fn: GradFn, params: Tensor, state: Any, hparams: Hyperparameters, noise: WeightNoise
+        self,
+        grad_fn: GradFn,
+        params: Tensor,
+        state: Any,
+        hparams: Hyperparameters,
+        noise: WeightNoise,
+        frozen: Frozen | None = None,
     ) -> tuple[Tensor, Any, Tensor]:
-        """One update: new parameters ``[K, P]``, new state, losses ``[K]``. May overwrite what it was given."""
+        """One update: new parameters ``[K, P]``, new state, losses ``[K]``. May overwrite what it was given.
+
+        What is ``frozen`` is left as it was, and so is all that is kept about it: accumulators, the count of steps. It
+        takes no weight decay and no noise, and its gradients are 0. Once it is free again it trains like a parameter of
+        torch's that had no gradient meanwhile.
+        """
         ...
 
     def eval_params(self, params: Tensor, state: Any) -> Tensor:
@@ -78,6 +107,14 @@ OptimizerFactory = Callable[[Layout], Optimizer]
 """Makes an optimizer for members with this layout."""
 
 optimizers: Registry[OptimizerFactory] = Registry("optimizer")
+"""Their families: ``sgd``, ``adam``, ``rmsprop``, ``variational``, ``other``.
+
+What one ``contains`` is what it becomes under some hyperparameters: exactly, or as closely as one likes in a limit.
+With ``eps`` far above the root of the second moment and ``lr / eps`` held, Adam and RMSprop step like SGD with momentum
+(Choi et al. 2019, arXiv:1910.05446, Appendix A); Adam but for the correction of its first moment, a factor
+1 / (1 - beta1^t) on the rate that is gone after some 1 / (1 - beta1) updates. So a study's *space* of Adam includes
+momentum only where ``eps`` is searched that far. Weight decay is left aside: AdamW is Adam where neither decays.
+"""
 
 
 class TensorState:
@@ -91,6 +128,30 @@ class TensorState:
 
     def eval_params(self, params: Tensor, state: Any) -> Tensor:
         return params
+
+
+class CountedState(TensorState):
+    """Tensors and the count of steps ``t``: ``[K, 1]``, or ``[K, parts]`` after a part has stood still.
+
+    A row has the count of each part, so that it is the same whatever the other members have frozen.
+    """
+
+    def get_row(self, state: dict[str, Tensor], k: int) -> Row:
+        row = super().get_row(state, k)
+        return {**row, "t": row["t"].expand(len(PARTS)).clone()}
+
+    def put_rows(self, rows: list[Row]) -> dict[str, Tensor]:
+        state = super().put_rows(rows)
+        t = state["t"]
+        return {**state, "t": t[:, :1] if torch.equal(t[:, :1].expand_as(t), t) else t}
+
+
+def counted(t: Tensor, frozen: Frozen | None) -> Tensor:
+    """The counts of steps after one more step."""
+    if frozen is None:
+        return t + 1
+    moving = [[part != still for part in PARTS] for still in frozen]
+    return t + torch.tensor(moving, dtype=t.dtype, device=t.device)
 
 
 Update = Callable[..., tuple[Tensor, ...]]
@@ -120,6 +181,35 @@ def apply(update: Update, outputs: Sequence[Tensor], arguments: Sequence[Tensor]
             _overwrite(block[:start], update(*values, **named))
 
 
+def apply_by_part(
+    update: Update,
+    outputs: Sequence[Tensor],
+    arguments: Sequence[Tensor],
+    t: Tensor,
+    hparams: Hyperparameters,
+    parts: Sequence[slice],
+    frozen: Frozen | None,
+) -> None:
+    """``apply`` with the counts of steps ``t`` as the last argument, leaving alone what is ``frozen``."""
+    if t.shape[1] == 1:  # no part has ever stood still
+        apply(update, outputs, [*arguments, t], hparams)
+        return
+    for i, part in enumerate(parts):
+        for rows in _moving(PARTS[i], frozen, len(t)):
+
+            def cut(tensor: Tensor, rows: slice = rows, part: slice = part) -> Tensor:
+                return tensor[rows, part] if tensor.shape[1] > 1 else tensor[rows]
+
+            named = {name: cut(value) for name, value in hparams.items()}
+            apply(update, [*map(cut, outputs)], [*map(cut, arguments), t[rows, i : i + 1]], named)
+
+
+def _moving(part: str, frozen: Frozen | None, members: int) -> list[slice]:
+    """The rows in which a part moves: all at once, or one by one."""
+    moving = [k for k in range(members) if frozen is None or frozen[k] != part]
+    return [slice(0, members)] if len(moving) == members else [slice(k, k + 1) for k in moving]
+
+
 def _blocks(row: Tensor, width: int) -> Sequence[Tensor]:
     """A row ``[1, P]`` in blocks, or ``[1, 1]`` as often as a row of ``width`` has blocks."""
     return torch.split(row, BLOCK, dim=1) if row.shape[1] == width else [row] * -(-width // BLOCK)
@@ -131,14 +221,14 @@ def _overwrite(outputs: Sequence[Tensor], values: Sequence[Tensor]) -> None:
 
 
 @dataclass(frozen=True)
-class Rule(TensorState):
+class Rule(CountedState):
     """An optimizer given by its update equations.
 
     Attributes:
         update: the equations; every tensor is ``[K, P]`` or broadcasts to it, ``t`` (1 at the first step) ``[K, 1]``.
         slots: the names of the accumulators, each starting at 0.
         kernel: a fused stand-in for CPU rows, with the same numbers to rounding.
-        parts: the columns of the parts that may have rates of their own.
+        parts: the columns of the parts, which may have rates of their own and may stand still.
     """
 
     update: Update
@@ -152,39 +242,66 @@ class Rule(TensorState):
         return {"t": torch.zeros(len(params), 1, dtype=params.dtype, device=params.device), **zeros}
 
     def step(
-        self, grad_fn: GradFn, params: Tensor, state: dict[str, Tensor], hparams: Hyperparameters, noise: WeightNoise
+        self,
+        grad_fn: GradFn,
+        params: Tensor,
+        state: dict[str, Tensor],
+        hparams: Hyperparameters,
+        noise: WeightNoise,
+        frozen: Frozen | None = None,
     ) -> tuple[Tensor, dict[str, Tensor], Tensor]:
         grads, loss = grad_fn(params)
-        state = {**state, "t": state["t"] + 1}
+        state = {**state, "t": counted(state["t"], frozen)}
         if self.kernel is not None and params.device.type == "cpu":
-            self._fused(self.kernel, params, grads, state, hparams)
+            self._fused(self.kernel, params, grads, state, hparams, frozen)
         else:
             slots = [state[name] for name in self.slots]
-            apply(self.update, [params, *slots], [params, grads, *slots, state["t"]], hparams)
+            apply_by_part(
+                self.update, [params, *slots], [params, grads, *slots], state["t"], hparams, self.parts, frozen
+            )
         return params, state, loss
 
     def _fused(
-        self, kernel: Kernel, params: Tensor, grads: Tensor, state: dict[str, Tensor], hparams: Hyperparameters
+        self,
+        kernel: Kernel,
+        params: Tensor,
+        grads: Tensor,
+        state: dict[str, Tensor],
+        hparams: Hyperparameters,
+        frozen: Frozen | None,
     ) -> None:
         table = zip(*(tensor[:, 0].tolist() for tensor in hparams.values()), strict=True)
         lr = hparams["lr"]
-        parts = self.parts if lr.shape[1] > 1 else (slice(0, None),)
-        for k, (t, row) in enumerate(zip(state["t"][:, 0].tolist(), table, strict=True)):
+        for k, (counts, row) in enumerate(zip(state["t"].tolist(), table, strict=True)):
             values = dict(zip(hparams, row, strict=True))
-            for part in parts:
-                values["lr"] = lr[k, part.start].item()
+            for part, t in self._pieces(counts, lr.shape[1] > 1, frozen[k] if frozen else None):
+                values["lr"] = lr[k, part.start if lr.shape[1] > 1 else 0].item()
                 slots = {name: state[name][k, part] for name in self.slots}
                 kernel(params[k, part], grads[k, part], slots, int(t), values)
 
+    def _pieces(self, counts: Sequence[float], rates: bool, still: str | None) -> list[tuple[slice, float]]:
+        """The columns of a row that move as one, each with its count of steps: all, or part by part."""
+        if still is None and not rates and len(set(counts)) == 1:
+            return [(slice(0, None), counts[0])]
+        each = counts if len(counts) > 1 else [*counts] * len(self.parts)
+        pieces = zip(PARTS, self.parts, each, strict=True)
+        return [(columns, t) for name, columns, t in pieces if name != still]
+
 
 def rule(
-    name: str, *, slots: tuple[str, ...] = (), source: Source | None = None, kernel: Kernel | None = None
+    name: str,
+    *,
+    slots: tuple[str, ...] = (),
+    source: Source | None = None,
+    kernel: Kernel | None = None,
+    family: str = "other",
+    contains: tuple[str, ...] = (),
 ) -> Callable[[Update], Update]:
-    """Registers an update rule as the optimizer ``name``."""
+    """Registers an update rule as the optimizer ``name``, of a family, with the optimizers that it contains."""
 
     def register(update: Update) -> Update:
         made = Rule(update, slots, schema(update), kernel)
-        optimizers.add(name, partial(_with_parts, made), update, source)
+        optimizers.add(name, partial(_with_parts, made), update, source, family=family, contains=contains)
         return update
 
     return register

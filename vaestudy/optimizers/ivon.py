@@ -11,9 +11,19 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from vaestudy.hyperparameters import Decay, NonNegative, Positive, schema
-from vaestudy.optimizers.base import GradFn, Hyperparameters, TensorState, WeightNoise, apply, optimizers
-from vaestudy.params import Layout
+from vaestudy.hyperparameters import Count, Decay, NonNegative, Positive, schema
+from vaestudy.optimizers.base import (
+    CountedState,
+    Frozen,
+    GradFn,
+    Hyperparameters,
+    WeightNoise,
+    apply,
+    apply_by_part,
+    counted,
+    optimizers,
+)
+from vaestudy.params import PARTS, Layout
 from vaestudy.registry import Source
 
 SHEN = Source(
@@ -30,30 +40,36 @@ SHEN = Source(
 def update(
     m: Tensor,
     g_hat: Tensor,
-    noise: Tensor,
+    noise_g: Tensor,
     g: Tensor,
     h: Tensor,
     t: Tensor,
     *,
+    lr: Positive,
     ess: Positive,
-    lr: Positive = 0.1,
     hess_init: Positive = 1.0,
     beta1: Decay = 0.9,
     beta2: Decay = 0.99999,
     weight_decay: NonNegative = 1e-4,
+    clip_radius: Positive | None = None,
+    mc_samples: Count = 1,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Variational inference over the weights (IVON): a Gaussian posterior learned at about the cost of Adam.
 
-    ``ess`` is the effective sample size lambda: the number of training examples. The rate is rescaled by
-    h_0 + delta, as in the authors' code, so that ``lr`` compares across ``hess_init``.
+    ``g_hat`` and ``noise_g`` are means over ``mc_samples`` draws theta of the weights: of the gradient there, and of it
+    times theta - m. ``ess`` is the effective sample size lambda: the number of training examples. As in the authors'
+    code, the rate has no default and is rescaled by h_0 + delta, so that ``lr`` compares across ``hess_init``, and each
+    entry of the direction is clipped to ``clip_radius``, which is endless by default.
     """
+    assert clip_radius is not None  # a tensor, in which None is infinity
     delta = weight_decay
-    h_hat = ess * noise * (h + delta) * g_hat  # line 4, Price's estimator; noise = theta - m
+    h_hat = ess * (h + delta) * noise_g  # line 4, Price's estimator
     g = beta1 * g + (1 - beta1) * g_hat  # line 5
     correction = (1 - beta2) ** 2 * (h - h_hat) ** 2 / (h + delta)
     h = beta2 * h + (1 - beta2) * h_hat + correction / 2  # line 6
     g_bar = g / (1 - beta1**t)  # line 7
-    return m - lr * (hess_init + delta) * (g_bar + delta * m) / (h + delta), g, h  # line 8
+    direction = torch.clamp((g_bar + delta * m) / (h + delta), -clip_radius, clip_radius)
+    return m - lr * (hess_init + delta) * direction, g, h  # line 8
 
 
 def sample(m: Tensor, eps: Tensor, h: Tensor, *, ess: Positive, weight_decay: NonNegative) -> tuple[Tensor, Tensor]:
@@ -62,10 +78,16 @@ def sample(m: Tensor, eps: Tensor, h: Tensor, *, ess: Positive, weight_decay: No
     return m + noise, noise  # line 3
 
 
-class Ivon(TensorState):
-    """The IVON optimizer: one weight sample and one gradient a step."""
+class Ivon(CountedState):
+    """The IVON optimizer: ``mc_samples`` draws of the weights a step, a gradient at each. A frozen part stays at its
+    mean."""
 
     hyperparameters = schema(update)
+
+    def __init__(self, layout: Layout):
+        self._parts = tuple(layout.columns(part) for part in PARTS)
+        self._samples: Tensor | None = None
+        self._known: list[int] = []
 
     def init(self, params: Tensor, hparams: Hyperparameters) -> dict[str, Tensor]:
         return {
@@ -75,27 +97,64 @@ class Ivon(TensorState):
         }
 
     def step(
-        self, grad_fn: GradFn, params: Tensor, state: dict[str, Tensor], hparams: Hyperparameters, noise: WeightNoise
+        self,
+        grad_fn: GradFn,
+        params: Tensor,
+        state: dict[str, Tensor],
+        hparams: Hyperparameters,
+        noise: WeightNoise,
+        frozen: Frozen | None = None,
     ) -> tuple[Tensor, dict[str, Tensor], Tensor]:
-        g, h, t = state["g"], state["h"], state["t"] + 1
-        theta, drawn = torch.empty_like(params), noise()
-        width = {name: hparams[name] for name in ("ess", "weight_decay")}
-        apply(sample, [theta, drawn], [params, drawn, h], width)
-        g_hat, loss = grad_fn(theta)
-        apply(update, [params, g, h], [params, g_hat, drawn, g, h, t], hparams)
+        g, h, t = state["g"], state["h"], counted(state["t"], frozen)
+        g_hat, noise_g, loss = self._gradients(grad_fn, params, h, hparams, noise, frozen)
+        apply_by_part(update, [params, g, h], [params, g_hat, noise_g, g, h], t, hparams, self._parts, frozen)
         return params, {"t": t, "g": g, "h": h}, loss
+
+    def _gradients(
+        self,
+        grad_fn: GradFn,
+        params: Tensor,
+        h: Tensor,
+        hparams: Hyperparameters,
+        noise: WeightNoise,
+        frozen: Frozen | None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Means over each member's draws of the weights: of the gradient there, of it times theta - m, of the loss."""
+        samples = self._counts(hparams["mc_samples"])
+        sums: list[Tensor] = []
+        for draw in range(max(samples)):
+            theta, drawn = self._drawn(params, h, hparams, noise(draw), frozen)
+            wanted = [draw < count for count in samples]
+            grads, loss = grad_fn(theta) if all(wanted) else grad_fn(theta, wanted)
+            found = [grads, drawn.mul_(grads), loss[:, None]]
+            rows = torch.tensor(wanted, device=params.device)[:, None] if sums else None
+            sums = found if rows is None else [torch.where(rows, a + b, a) for a, b in zip(sums, found, strict=True)]
+        if max(samples) > 1:
+            sums = [total / hparams["mc_samples"] for total in sums]
+        return sums[0], sums[1], sums[2][:, 0]
+
+    def _drawn(
+        self, params: Tensor, h: Tensor, hparams: Hyperparameters, eps: Tensor, frozen: Frozen | None
+    ) -> tuple[Tensor, Tensor]:
+        """A draw theta of the posterior, what is frozen at its mean, and theta - m elsewhere; overwrites ``eps``."""
+        theta = torch.empty_like(params)
+        apply(sample, [theta, eps], [params, eps, h], {name: hparams[name] for name in ("ess", "weight_decay")})
+        for k, part in enumerate(frozen or ()):
+            if part is not None:
+                still = self._parts[PARTS.index(part)]
+                theta[k, still] = params[k, still]
+        return theta, eps
+
+    def _counts(self, samples: Tensor) -> list[int]:
+        """Each member's ``mc_samples``; they are read from the device once for as long as they are the same tensor."""
+        if samples is not self._samples:
+            self._samples = samples
+            self._known = [int(count) for count in samples[:, 0].tolist()]
+        return self._known
 
     def sample(self, params: Tensor, state: dict[str, Tensor], hparams: Hyperparameters, eps: Tensor) -> Tensor:
         """A draw of the learned posterior (line 3)."""
-        theta, drawn = torch.empty_like(params), eps.clone()
-        width = {name: hparams[name] for name in ("ess", "weight_decay")}
-        apply(sample, [theta, drawn], [params, drawn, state["h"]], width)
-        return theta
+        return self._drawn(params, state["h"], hparams, eps.clone(), None)[0]
 
 
-def ivon(layout: Layout) -> Ivon:
-    """Elementwise, so the same for every layout."""
-    return Ivon()
-
-
-optimizers.add("ivon", ivon, update, SHEN)
+optimizers.add("ivon", Ivon, update, SHEN, family="variational")

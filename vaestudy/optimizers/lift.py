@@ -9,15 +9,18 @@ Letters: K members, P parameters.
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, get_args
 
 import torch
 from torch import Tensor, nn
 
 from vaestudy.hyperparameters import Decay, Domain, Fraction, Hyperparameter, NonNegative, Positive, Schema
-from vaestudy.optimizers.base import GradFn, Hyperparameters, Row, WeightNoise, optimizers
-from vaestudy.params import PARTS, Layout, Parameter
+from vaestudy.optimizers.base import Frozen, GradFn, Hyperparameters, Row, WeightNoise, optimizers
+from vaestudy.optimizers.trial import SAMPLE, tried
+from vaestudy.params import PARTS, Layout
 from vaestudy.registry import Source
 
 Instance = torch.optim.Optimizer
@@ -46,71 +49,115 @@ DOMAINS: dict[str, Any] = {
 ANY_NUMBER = Annotated[float, Domain("a number")]
 ANY_INTEGER = Annotated[int, Domain("a whole number", scale="int")]
 
-SAMPLE = Layout([Parameter("encoder.weight", (2, 3)), Parameter("decoder.bias", (3,))])
+OWN_KEYS = ("state", "param_groups")
+"""What every class has in its ``state_dict``; other keys are of its own making."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """A member's instance, and the arguments it was made with: a class may keep some where no state shows them."""
+
+    instance: Instance
+    arguments: dict[str, Any]
 
 
 class Lifted:
-    """An optimizer class of torch's kind as an optimizer of K members; the state is one instance per member."""
+    """An optimizer class of torch's kind as an optimizer of K members; the state is one instance per member.
 
-    def __init__(self, cls: type[Instance], hyperparameters: Schema, layout: Layout):
+    Args:
+        evaluated_at: the accumulator at which the class means its parameters to be judged, where there is one.
+    """
+
+    def __init__(self, cls: type[Instance], hyperparameters: Schema, layout: Layout, evaluated_at: str | None = None):
         self.hyperparameters = hyperparameters
         self._cls = cls
         self._layout = layout
+        self._evaluated_at = evaluated_at
         self._starts = [layout.columns(part).start for part in PARTS]
         self._takes_loss = "loss" in inspect.signature(cls.step).parameters
 
-    def init(self, params: Tensor, hparams: Hyperparameters) -> list[Instance]:
-        return [self._instance(params[k : k + 1], self._arguments(hparams, k, 0)) for k in range(len(params))]
+    def init(self, params: Tensor, hparams: Hyperparameters) -> list[Made]:
+        return [self._made(params[k : k + 1], self._arguments(hparams, k, 0)) for k in range(len(params))]
 
     def step(
-        self, grad_fn: GradFn, params: Tensor, state: list[Instance], hparams: Hyperparameters, noise: WeightNoise
-    ) -> tuple[Tensor, list[Instance], Tensor]:
+        self,
+        grad_fn: GradFn,
+        params: Tensor,
+        state: list[Made],
+        hparams: Hyperparameters,
+        noise: WeightNoise,
+        frozen: Frozen | None = None,
+    ) -> tuple[Tensor, list[Made], Tensor]:
         grads, loss = grad_fn(params)
-        for k, instance in enumerate(state):
+        for k, instance in enumerate(made.instance for made in state):
             self._point(instance, params[k : k + 1], grads[k : k + 1])
+            for part, group in zip(PARTS, instance.param_groups, strict=True):
+                if frozen and frozen[k] == part:
+                    _without_gradients(group)
             for start, group in zip(self._starts, instance.param_groups, strict=True):
                 group.update(self._arguments(hparams, k, start))
             step: Any = instance.step
             step(loss=loss[k]) if self._takes_loss else step()
         return params, state, loss
 
-    def eval_params(self, params: Tensor, state: list[Instance]) -> Tensor:
-        """The parameters, or where the class's own ``eval`` moves them (schedule-free methods: their average)."""
-        if not hasattr(self._cls, "eval"):
+    def eval_params(self, params: Tensor, state: list[Made]) -> Tensor:
+        """The parameters, or where their class evaluates: at an accumulator, or where its ``eval`` moves them
+        (schedule-free methods: their average)."""
+        if self._evaluated_at is None and not hasattr(self._cls, "eval"):
             return params
-        return torch.cat([self._evaluated(params[k : k + 1].clone(), instance) for k, instance in enumerate(state)])
+        moved = self._moved if self._evaluated_at is None else self._accumulated
+        return torch.cat([moved(params[k : k + 1].clone(), made.instance) for k, made in enumerate(state)])
 
-    def get_row(self, state: list[Instance], k: int) -> Row:
-        """Member k's accumulators by parameter, and what its class keeps in its parameter groups."""
-        groups = [{n: v for n, v in group.items() if n != "params"} for group in state[k].param_groups]
-        moments = {i: state[k].state.get(parameter, {}) for i, parameter in enumerate(_parameters(state[k]))}
-        return {"state": _copy(moments), "groups": _copy(dict(enumerate(groups)))}
+    def get_row(self, state: list[Made], k: int) -> Row:
+        """Member k: its arguments, its accumulators by parameter and those of all, and what its class keeps in its
+        parameter groups and adds to its ``state_dict``."""
+        instance = state[k].instance
+        groups = [{n: v for n, v in group.items() if n != "params"} for group in instance.param_groups]
+        row = {
+            "arguments": state[k].arguments,
+            "state": {i: instance.state.get(parameter, {}) for i, parameter in enumerate(_parameters(instance))},
+            "shared": {key: value for key, value in instance.state.items() if not isinstance(key, Tensor)},
+            "groups": dict(enumerate(groups)),
+            "extra": {key: value for key, value in instance.state_dict().items() if key not in OWN_KEYS},
+        }
+        return {name: _copy(value) for name, value in row.items()}
 
-    def put_rows(self, rows: list[Row]) -> list[Instance]:
+    def put_rows(self, rows: list[Row]) -> list[Made]:
         return [self._restored(row) for row in rows]
 
-    def _restored(self, row: Row) -> Instance:
-        """An instance with a row's state as it was: ``load_state_dict`` would round it to the parameters' type."""
-        instance = self._instance(torch.zeros(1, self._layout.width), {})
+    def _restored(self, row: Row) -> Made:
+        """An instance with a row's state as it was; ``load_state_dict`` alone rounds it to the parameters' type."""
+        made = self._made(torch.zeros(1, self._layout.width), row["arguments"])
+        instance, row = made.instance, {name: _copy(value) for name, value in row.items()}
+        if row["extra"]:
+            instance.load_state_dict({**instance.state_dict(), **row["extra"]})
         for i, group in enumerate(instance.param_groups):
-            group.update(_copy(row["groups"][i]))
+            group.update(row["groups"][i])
         for i, parameter in enumerate(_parameters(instance)):
-            instance.state[parameter] = _copy(row["state"][i])
-        return instance
+            instance.state[parameter] = row["state"][i]
+        instance.state.update(row["shared"])
+        return made
 
-    def _instance(self, row: Tensor, arguments: Mapping[str, Any]) -> Instance:
+    def _made(self, row: Tensor, arguments: dict[str, Any]) -> Made:
         views = self._layout.views(row)
         groups = [
             {"params": [nn.Parameter(view[0]) for name, view in views.items() if name.startswith(part + ".")]}
             for part in PARTS
         ]
-        instance = self._cls(groups, **(arguments or self._arguments({}, 0, 0)))
+        instance = self._cls(groups, **arguments)
         if hasattr(instance, "train"):
             instance.train()
-        return instance
+        return Made(instance, arguments)
 
-    def _evaluated(self, row: Tensor, instance: Any) -> Tensor:
-        """Where an instance evaluates, given a copy of its row ``[1, P]``; the instance stays as it was."""
+    def _accumulated(self, row: Tensor, instance: Instance) -> Tensor:
+        """The accumulators at which an instance is judged, ``[1, P]``; the row itself before the first step."""
+        for view, parameter in zip(self._layout.views(row).values(), _parameters(instance), strict=True):
+            if state := instance.state.get(parameter, {}):
+                view.copy_(state[self._evaluated_at])
+        return row
+
+    def _moved(self, row: Tensor, instance: Any) -> Tensor:
+        """Where an instance's ``eval`` moves a copy of its row ``[1, P]``; the instance stays as it was."""
         self._point(instance, row, torch.zeros_like(row))
         instance.eval()
         there = row.clone()
@@ -130,48 +177,63 @@ class Lifted:
         return {**values, **pairs}
 
 
-def lift_optimizer(name: str, cls: type[Instance], source: Source | None = None, **defaults: float) -> None:
-    """Registers a class of torch.optim's kind as the optimizer ``name``, after trying one step of it.
+def lift_optimizer(
+    name: str,
+    cls: type[Instance],
+    source: Source | None = None,
+    *,
+    evaluated_at: str | None = None,
+    family: str = "other",
+    contains: tuple[str, ...] = (),
+    **defaults: float,
+) -> None:
+    """Registers a class of torch.optim's kind as the optimizer ``name``, after trying a few steps of it.
 
     Its schema is read from its signature: well-known names have their domains, other numbers any value; arguments whose
-    default is no number keep that default.
+    default is no finite number keep that default.
 
     Args:
+        evaluated_at: the accumulator in its state at which a run is judged, for a class that averages its parameters.
+        family, contains: what it is one of, and the optimizers that are special cases of it.
         defaults: defaults where the class has none, or others.
 
     Raises:
-        ValueError: it needs more than gradients and the loss, or cannot train matrices and vectors alike.
+        ValueError: it needs more than gradients and the loss, cannot train matrices and vectors alike, does not go on
+            from its own state as it would have, or moves what has no gradient.
     """
     hyperparameters = _schema(name, cls, defaults)
-    _try_one_step(name, cls, hyperparameters)
-    _add(name, cls, hyperparameters, source)
+    if problem := tried(cls, Lifted(cls, hyperparameters, SAMPLE, evaluated_at), evaluated_at):
+        raise ValueError(f"{name}: {problem}")
+    _add(name, cls, hyperparameters, source, evaluated_at, family, contains)
 
 
-def add_known(name: str, cls: type[Instance], source: Source) -> None:
+def add_known(
+    name: str,
+    cls: type[Instance],
+    source: Source,
+    *,
+    evaluated_at: str | None = None,
+    family: str,
+    contains: tuple[str, ...] = (),
+) -> None:
     """Registers a class that is known to work, untried: the first step of any takes seconds of torch's imports."""
-    _add(name, cls, _schema(name, cls, {}), source)
+    _add(name, cls, _schema(name, cls, {}), source, evaluated_at, family, contains)
 
 
-def _add(name: str, cls: type[Instance], hyperparameters: Schema, source: Source | None) -> None:
+def _add(
+    name: str,
+    cls: type[Instance],
+    hyperparameters: Schema,
+    source: Source | None,
+    evaluated_at: str | None,
+    family: str,
+    contains: tuple[str, ...],
+) -> None:
     def factory(layout: Layout) -> Lifted:
-        return Lifted(cls, hyperparameters, layout)
+        return Lifted(cls, hyperparameters, layout, evaluated_at)
 
     factory.__doc__ = f"{cls.__name__} of the package {cls.__module__.split('.')[0]}, one instance per member."
-    optimizers.add(name, factory, factory, source, hyperparameters)
-
-
-def _try_one_step(name: str, cls: type[Instance], hyperparameters: Schema) -> None:
-    closure = inspect.signature(cls.step).parameters.get("closure")
-    if closure is not None and closure.default is inspect.Parameter.empty:
-        raise ValueError(
-            f"{name}: {cls.__name__}.step evaluates a closure, which would hide gradient evaluations from the count; "
-            "such an optimizer implements the protocol in vaestudy.optimizers.base"
-        )
-    lifted, params = Lifted(cls, hyperparameters, SAMPLE), torch.ones(1, SAMPLE.width)
-    try:
-        lifted.step(lambda at: (at.clone(), at.sum(1)), params, lifted.init(params, {}), {}, lambda: params)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise ValueError(f"{name}: {cls.__name__} cannot be lifted, one step of it failed: {error}") from error
+    optimizers.add(name, factory, factory, source, hyperparameters, family=family, contains=contains)
 
 
 def _schema(name: str, cls: type[Instance], defaults: Mapping[str, float]) -> Schema:
@@ -184,7 +246,7 @@ def _schema(name: str, cls: type[Instance], defaults: Mapping[str, float]) -> Sc
             raise ValueError(f"{name}: {cls.__name__} gives {argument} no default; name one: {argument}=...")
         if argument in PAIRS and len(default) == len(PAIRS[argument]):
             found |= {n: _entry(n, defaults.get(n, d), float) for n, d in zip(PAIRS[argument], default, strict=True)}
-        elif isinstance(default, (bool, int, float)):
+        elif isinstance(default, (bool, int, float)) and math.isfinite(default):
             found[argument] = _entry(argument, default, parameter.annotation)
     for wanted in {"lr", *defaults} - set(found):
         raise ValueError(f"{name}: {cls.__name__} has no number called {wanted} (it has {', '.join(found)})")
@@ -197,6 +259,8 @@ def _entry(name: str, default: bool | float, annotation: object) -> Hyperparamet
         return Hyperparameter(name, bool, Domain("true or false", scale="choice"), default)
     whole = isinstance(default, int) and "float" not in str(annotation)
     kind, domain = get_args(DOMAINS.get(name, ANY_INTEGER if whole else ANY_NUMBER))
+    if not domain.admits(default):  # a well-known name with another meaning
+        kind, domain = get_args(ANY_INTEGER if whole else ANY_NUMBER)
     return Hyperparameter(name, kind, domain, kind(default))
 
 
@@ -210,10 +274,15 @@ def _parameters(instance: Instance) -> list[nn.Parameter]:
     return [parameter for group in instance.param_groups for parameter in group["params"]]
 
 
+def _without_gradients(group: dict[str, Any]) -> None:
+    for parameter in group["params"]:
+        parameter.grad = None
+
+
 def _copy(value: Any) -> Any:
     """A copy of tensors in containers."""
     if isinstance(value, dict):
         return {name: _copy(entry) for name, entry in value.items()}
-    if isinstance(value, list):
-        return [_copy(entry) for entry in value]
+    if isinstance(value, (list, tuple)):
+        return type(value)([_copy(entry) for entry in value])
     return value.clone() if isinstance(value, Tensor) else value

@@ -29,7 +29,14 @@ def _in_place(theta: Tensor, g: Tensor, slots: dict[str, Tensor], t: int, h: Map
     theta.add_(b, alpha=-h["lr"])
 
 
-@rule("rmsprop", slots=("v", "b"), source=HINTON, kernel=_in_place)
+@rule(
+    "rmsprop",
+    slots=("v", "b"),
+    source=HINTON,
+    kernel=_in_place,
+    family="rmsprop",
+    contains=("sgd", "momentum"),
+)
 def rmsprop(
     theta: Tensor,
     g: Tensor,

@@ -1,4 +1,7 @@
-"""Stochastic gradient descent: plain, with heavy-ball momentum, with Nesterov's momentum."""
+"""Stochastic gradient descent: plain, with heavy-ball momentum, with Nesterov's momentum.
+
+Form and default rate are torch.optim.SGD's; the default momentum is the least that Sutskever et al. (2013) tried.
+"""
 
 from __future__ import annotations
 
@@ -51,22 +54,22 @@ def _nesterov(theta: Tensor, g: Tensor, slots: dict[str, Tensor], t: int, h: Map
     _fused(theta, g, slots, t, h, nesterov=h["momentum"] > 0)
 
 
-@rule("sgd", source=ROBBINS, kernel=_plain)
+@rule("sgd", source=ROBBINS, kernel=_plain, family="sgd")
 def sgd(
-    theta: Tensor, g: Tensor, t: Tensor, *, lr: Positive = 1e-2, weight_decay: NonNegative = 0.0
+    theta: Tensor, g: Tensor, t: Tensor, *, lr: Positive = 1e-3, weight_decay: NonNegative = 0.0
 ) -> tuple[Tensor, ...]:
     """Stochastic gradient descent without momentum."""
     return (theta - lr * (g + weight_decay * theta),)
 
 
-@rule("momentum", slots=("b",), source=SUTSKEVER, kernel=_plain)
+@rule("momentum", slots=("b",), source=SUTSKEVER, kernel=_plain, family="sgd", contains=("sgd",))
 def momentum(
     theta: Tensor,
     g: Tensor,
     b: Tensor,
     t: Tensor,
     *,
-    lr: Positive = 1e-2,
+    lr: Positive = 1e-3,
     momentum: Decay = 0.9,
     weight_decay: NonNegative = 0.0,
 ) -> tuple[Tensor, ...]:
@@ -75,14 +78,14 @@ def momentum(
     return theta - lr * b, b
 
 
-@rule("nesterov", slots=("b",), source=SUTSKEVER, kernel=_nesterov)
+@rule("nesterov", slots=("b",), source=SUTSKEVER, kernel=_nesterov, family="sgd", contains=("sgd",))
 def nesterov(
     theta: Tensor,
     g: Tensor,
     b: Tensor,
     t: Tensor,
     *,
-    lr: Positive = 1e-2,
+    lr: Positive = 1e-3,
     momentum: Decay = 0.9,
     weight_decay: NonNegative = 0.0,
 ) -> tuple[Tensor, ...]:

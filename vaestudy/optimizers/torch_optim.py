@@ -65,20 +65,20 @@ LIU = Source(
     "arXiv:1908.03265",
 )
 
-SOURCES: dict[type[torch.optim.Optimizer], Source] = {
-    torch.optim.SGD: ROBBINS,
-    torch.optim.Rprop: RIEDMILLER,
-    torch.optim.ASGD: POLYAK,
-    torch.optim.Adagrad: DUCHI,
-    torch.optim.Adadelta: ZEILER,
-    torch.optim.RMSprop: HINTON,
-    torch.optim.Adam: KINGMA,
-    torch.optim.Adamax: KINGMA,
-    torch.optim.NAdam: DOZAT,
-    torch.optim.Adafactor: SHAZEER,
-    torch.optim.AdamW: LOSHCHILOV,
-    torch.optim.RAdam: LIU,
-}
+for _class, _source, _family, _contains in (
+    (torch.optim.SGD, ROBBINS, "sgd", ("sgd", "momentum", "nesterov")),
+    (torch.optim.RMSprop, HINTON, "rmsprop", ("sgd", "momentum", "rmsprop")),
+    (torch.optim.Adam, KINGMA, "adam", ("sgd", "momentum", "adam", "adamw")),
+    (torch.optim.AdamW, LOSHCHILOV, "adam", ("sgd", "momentum", "adam", "adamw")),
+    (torch.optim.Adamax, KINGMA, "adam", ("sgd", "momentum")),
+    (torch.optim.NAdam, DOZAT, "adam", ("sgd",)),
+    (torch.optim.RAdam, LIU, "adam", ("sgd", "momentum")),
+    (torch.optim.Adagrad, DUCHI, "other", ("sgd",)),
+    (torch.optim.Adadelta, ZEILER, "other", ("sgd",)),
+    (torch.optim.Rprop, RIEDMILLER, "other", ()),
+    (torch.optim.Adafactor, SHAZEER, "other", ()),
+):
+    add_known(f"torch.{_class.__name__}", _class, _source, family=_family, contains=_contains)
 
-for _class, _source in SOURCES.items():
-    add_known(f"torch.{_class.__name__}", _class, _source)
+# The average is its result, so it is judged.
+add_known("torch.ASGD", torch.optim.ASGD, POLYAK, evaluated_at="ax", family="sgd", contains=("sgd",))

@@ -16,6 +16,7 @@ from vaestudy.distributions import likelihoods
 from vaestudy.errors import UsageError, nearest
 from vaestudy.models import models
 from vaestudy.optimizers import optimizers
+from vaestudy.records import PRIMARY
 from vaestudy.registry import Entry, Registry
 from vaestudy.schedules import schedules
 from vaestudy.spec import arms
@@ -162,10 +163,10 @@ def defaults_exist(study: Study) -> Iterator[Violation]:
         if method.optimizer not in optimizers:
             continue
         schema = optimizers.find(method.optimizer).hyperparameters
-        for key in {canonical(key) for key in (*method.search, *study.shared_search)} & set(schema):
-            if schema[key].default is None:
-                message = f"{method.optimizer} has no published default of {key}, which {name} searches"
-                yield Violation(("confirm", "defaults"), f"{message}: fix it, or leave the defaults out")
+        searched = {canonical(key) for key in (*method.search, *study.shared_search)}
+        if lacking := [key for key, entry in schema.items() if entry.required and key in searched]:
+            message = f"{method.optimizer} has no published default of {' and '.join(lacking)}, which {name} searches"
+            yield Violation(("confirm", "defaults"), f"{message}: fix it, or leave the defaults out")
 
 
 def target_can_be_found(study: Study) -> Iterator[Violation]:
@@ -201,6 +202,14 @@ def baseline_is_a_method(study: Study) -> Iterator[Violation]:
     if study.report.baseline is not None and study.report.baseline not in study.methods:
         message = f"unknown method {study.report.baseline!r} - {nearest(study.report.baseline, study.methods)}"
         yield Violation(("report", "baseline"), message)
+
+
+def question_is_answered(study: Study) -> Iterator[Violation]:
+    """Where the description names a score, it is the primary one."""
+    named = [name for name in PRIMARY if re.search(rf"\b{name}\b", study.description, re.IGNORECASE)]
+    if named and study.report.primary not in named:
+        message = f"the description asks for the {named[0].upper()}: expected {named[0]}, got {study.report.primary}"
+        yield Violation(("report", "primary"), message)
 
 
 def tracking_address(study: Study) -> Iterator[Violation]:
@@ -276,6 +285,7 @@ LAWS: tuple[tuple[Law, tuple[str, ...]], ...] = (
     (target_can_be_found, ("methods", "target", "search.trials", "search.sampler")),
     (joint_alone, ("search.allocation", "resources")),
     (baseline_is_a_method, ("methods", "report")),
+    (question_is_answered, ("report", "description")),
     (tracking_address, ("tracking",)),
     (optuna_address, ("storage",)),
     (results_folder, ("storage",)),

@@ -10,6 +10,7 @@ NAME = r"^[a-z0-9][a-z0-9_.-]{0,63}$"
 PHASE_NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"  # no dot: it is one part of train.stages.NAME.share
 MOST_SEEDS = 999
 """Of a stage; each stage has a block of a thousand seeds."""
+MOST_REPLICATES = 1000
 INDEPENDENT = ("random", "sobol")
 """Samplers whose trials do not depend on each other's results: stage T of the protocol."""
 DURATION = r"^(\d*[1-9]\d*(\.\d+)?|\d+\.\d*[1-9]\d*)(s|m|h|d)$"  # above 0
@@ -71,7 +72,11 @@ class Beta(Frozen):
     schedule: str = Field(default="constant", description="from ``start`` to ``end``; constant is ``end`` throughout")
     start: float = Field(default=0.0, ge=0.0, description="beta at the first update")
     end: float = Field(default=1.0, ge=0.0, description="beta when the ramp has ended")
-    over: Share = Field(default=0.25, description="share of training (cyclical: of a cycle) that the ramp takes")
+    over: Share = Field(
+        default=0.25,
+        description="share of training that the ramp takes (cyclical: of a cycle), counted from the end of the last "
+        "stage before the final one that sets its own beta",
+    )
     cycles: int = Field(default=4, ge=1, description="how many cycles, where the schedule is cyclical")
 
 
@@ -89,7 +94,9 @@ class Phase(Frozen):
 
     name: Annotated[str, StringConstraints(pattern=PHASE_NAME)]
     share: Share | None = Field(default=None, description="the last stage may leave it out: it takes the rest")
-    beta: float | None = Field(default=None, ge=0.0, description="in this stage, in the place of the schedule's")
+    beta: float | None = Field(
+        default=None, ge=0.0, description="in this stage, in the place of the schedule's, which starts after it"
+    )
     freeze: Literal["none", "encoder", "decoder"] = Field(default="none", description="what does not train in it")
 
 
@@ -192,6 +199,13 @@ class Search(Frozen):
         default="per_method", description="equal trials for every method, or one search over all methods"
     )
     trials: int = Field(ge=1, description="per cell; joint: per workload")
+    replicates: int = Field(
+        default=1,
+        ge=1,
+        le=MOST_REPLICATES,
+        description="times that each search and its confirmation are made, under seeds of their own; statements about "
+        "methods need several",
+    )
     sampler: Sampler = Sampler()
     pruner: Pruner = Pruner()
 
@@ -275,6 +289,9 @@ class Tracking(Frozen):
 class ReportOptions(Frozen):
     """What reports say and how."""
 
+    primary: Literal["elbo", "nll"] = Field(
+        default="elbo", description="the one score that ranking, claims and tests are about: test -ELBO or test NLL"
+    )
     baseline: str | None = Field(default=None, description="the method that others are compared with")
     formats: tuple[Literal["csv", "parquet", "md", "tex", "html"], ...] = ("csv", "parquet", "md", "tex", "html")
     figures: bool = Field(default=True, description="false: a study ends with its tables alone; no figures, no page")

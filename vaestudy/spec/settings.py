@@ -35,6 +35,21 @@ class Cell:
         return f"{self.workload}/{self.method}"
 
 
+@dataclass(frozen=True)
+class SearchId:
+    """One search: of a cell, or of a workload over all its methods (joint mode), in one replicate (from 0)."""
+
+    workload: str
+    methods: tuple[str, ...]
+    replicate: int = 0
+
+    @property
+    def key(self) -> str:
+        """Its name within the study: ``digits-mlp/adam``; of a later replicate ``digits-mlp/adam/replicate-2``."""
+        cell = f"{self.workload}/{self.methods[0]}" if len(self.methods) == 1 else self.workload
+        return f"{cell}/replicate-{self.replicate + 1}" if self.replicate else cell
+
+
 class Settings(Frozen):
     """One run's settings: the optimizer with every hyperparameter, and its training with every value."""
 
@@ -60,6 +75,18 @@ class Settings(Frozen):
 def cells(study: Study) -> list[Cell]:
     """Every workload under every method, in the order of the file."""
     return [Cell(workload, method) for workload in study.workloads for method in study.methods]
+
+
+def searches(study: Study) -> list[SearchId]:
+    """Every search of a study, replicate by replicate: of each cell, or in joint mode of each workload."""
+    joint = study.search.allocation == "joint"
+    arms = [tuple(study.methods)] if joint else [(method,) for method in study.methods]
+    return [
+        SearchId(workload, methods, replicate)
+        for replicate in range(study.search.replicates)
+        for workload in study.workloads
+        for methods in arms
+    ]
 
 
 def budgets(study: Study) -> tuple[int, ...]:
@@ -112,7 +139,7 @@ def canonical(key: str) -> str:
 def resolve(study: Study, method: str, drawn: Mapping[str, Any], train_size: int) -> Settings:
     """The settings of a run: published defaults, overlaid by ``fixed``, overlaid by what was drawn.
 
-    A stage whose share is 0 is left out. ``train_size`` replaces the word of that name.
+    ``train_size`` replaces the word of that name.
 
     Raises:
         ValueError: a value is illegal (the study file's checks find these first).
@@ -132,7 +159,6 @@ def resolve(study: Study, method: str, drawn: Mapping[str, Any], train_size: int
             values[key.removeprefix("one_minus_")] = 1 - value
         else:
             values[key] = value
-    train["stages"] = tuple(stage for stage in train["stages"] if stage["share"] != 0)
     for name, value in values.items():
         problem = schema[name].problem(value) if name in schema else f"not a hyperparameter of {arm.optimizer}"
         if problem:
@@ -180,6 +206,8 @@ def largest_shares(study: Study, method: str) -> list[float]:
 
 
 def _latest_ramp_end(study: Study, method: str) -> float:
+    """The share of training after which beta is at its end value under a method, whatever is drawn: the ramp takes its
+    share of what is left after the stages that set their own beta."""
     from vaestudy.schedules import ramp_end  # with torch
 
     beta = study.train.beta
@@ -189,15 +217,17 @@ def _latest_ramp_end(study: Study, method: str) -> float:
         for over in possible(study, method, "train.beta.over", beta.over)
         for cycles in possible(study, method, "train.beta.cycles", beta.cycles)
     ]
-    return min(max(*ramps, _end_of_stages_with_beta(study, method)), 1.0)
+    own = _end_of_stages_with_beta(study, method)
+    return min(own + (1 - own) * max(ramps), 1.0)
 
 
 def _end_of_stages_with_beta(study: Study, method: str) -> float:
     """Where the last stage with a beta of its own ends; the final stage's own beta is the final one, from its start."""
-    before_last = study.train.stages[:-1]
+    shares = largest_shares(study, method)
     own = [
         index
-        for index, stage in enumerate(before_last)
-        if any(value is not None for value in possible(study, method, f"train.stages.{stage.name}.beta", stage.beta))
+        for index, stage in enumerate(study.train.stages[:-1])
+        if shares[index] > 0
+        and any(value is not None for value in possible(study, method, f"train.stages.{stage.name}.beta", stage.beta))
     ]
-    return sum(largest_shares(study, method)[: own[-1] + 1]) if own else 0.0
+    return sum(shares[: own[-1] + 1]) if own else 0.0
