@@ -1,6 +1,6 @@
 # Everything a newcomer needs: `make study` and `make test`. Both set up the environment first.
 .DEFAULT_GOAL := help
-.PHONY: help setup study test test-slow test-cluster test-slurm test-image test-long secrets image chaos check golden bench constraints schema clean
+.PHONY: help setup study test test-slow test-cluster test-slurm test-image test-long secrets image chaos check golden mutants bench constraints schema clean
 
 PYTHON ?= python3.11
 VENV := .venv
@@ -77,8 +77,14 @@ check: setup           ## Lint, format, types, layers
 golden: setup          ## Writes the golden traces and tables anew; say in the commit why they moved
 	@$(BIN)/python -m tests.golden
 
+mutants: setup         ## One-line faults in the code that judges: do the tests notice? MUTANTS=0 tries them all
+	@$(BIN)/python -m tests.mutants $(MODULE)
+
 bench: setup           ## Steps per second and study overhead against named rivals
 	@$(BIN)/python -m benchmarks.run
+
+replicates: setup      ## The default study under twelve study seeds: docs/results/replicates, an hour
+	@$(BIN)/python -m benchmarks.replicates
 
 schema: setup          ## Rewrites the study file's JSON Schema
 	@$(BIN)/vaestudy schema > studies/study.schema.json

@@ -9,7 +9,19 @@ from pathlib import Path
 
 import numpy as np
 
-from vaestudy.records import VARIED, End, Failure, Outcome, Report, Run, Spool, Stage, Varied, attempt_folder
+from vaestudy.records import (
+    VARIED,
+    End,
+    Failure,
+    Outcome,
+    Report,
+    Run,
+    Spool,
+    Stage,
+    Varied,
+    attempt_folder,
+    tuning_seed,
+)
 from vaestudy.seeding import uid
 from vaestudy.spec import Study
 from vaestudy.study.folder import StudyFolder
@@ -53,7 +65,7 @@ def study(
                 "methods": named,
                 "search": {"trials": trials},
                 "confirm": {"seeds": seeds, "iwae_samples": 10},
-                "report": {"baseline": list(named)[-1]},
+                "report": {"baseline": list(named)[-1], "primary": "nll"},
                 **more,
             }
         )
@@ -68,6 +80,7 @@ class Made:
         value: L_val at the cap, in other stages the test NLL too; None: diverged.
         settings: over the usual ones, by short key.
         metrics: over the usual summary.
+        vectors: of its end, by name.
         curve: what each evaluation measured, over the usual values; the length is the number of evaluations.
     """
 
@@ -75,6 +88,7 @@ class Made:
     settings: Mapping[str, object] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     curve: Sequence[Mapping[str, float]] = ({},) * 6
+    vectors: Mapping[str, list[float]] = field(default_factory=dict)
 
 
 def falling(*nelbos: float, **every: float) -> list[dict[str, float]]:
@@ -101,10 +115,12 @@ class Builder:
         values: Values,
         outcomes: Mapping[int, Outcome] | None = None,
         workload: str = "w",
+        replicate: int = 0,
     ) -> None:
         """Trials with these L_val at the cap; None: diverged; near the trivial loss: collapsed."""
         for trial, value in enumerate(values):
-            self._run(workload, method, "search", trial, 0, (outcomes or {}).get(trial), value)
+            seed = tuning_seed(replicate)
+            self._run(workload, method, "search", trial, seed, (outcomes or {}).get(trial), value)
 
     def confirm(
         self,
@@ -113,10 +129,12 @@ class Builder:
         nlls: Values,
         outcomes: Mapping[int, Outcome] | None = None,
         workload: str = "w",
+        replicate: int = 0,
     ) -> None:
         """Confirmation seeds 1, 2 ... with these test NLL; None: diverged; near the trivial loss: collapsed."""
         for seed, nll in enumerate(nlls, start=1):
-            self._run(workload, method, "confirm", trial, seed, (outcomes or {}).get(seed), nll)
+            own = tuning_seed(replicate) + seed
+            self._run(workload, method, "confirm", trial, own, (outcomes or {}).get(seed), nll)
 
     def target(self, method: str, trial: int, values: Values, workload: str = "w") -> None:
         """Reruns of a reference method's trial with these best L_val."""
@@ -155,7 +173,7 @@ class Builder:
                 reconstructions=np.zeros((16, 8, 8)),
             )
         metrics = {**_summary(outcome, stage, made.value), **made.metrics}
-        spool.end(End(outcome, 100, 1010.0, _failure(outcome, made.value), metrics))
+        spool.end(End(outcome, 100, 1010.0, _failure(outcome, made.value), metrics, vectors=made.vectors))
 
 
 def _report(epoch: int, value: float | None, measured: Mapping[str, float]) -> Report:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
+import os
 import pickle
 import zipfile
 from pathlib import Path
@@ -12,7 +14,7 @@ import pytest
 import torch
 
 from vaestudy import checkpoint
-from vaestudy.errors import CheckpointError
+from vaestudy.errors import CheckpointError, DiskError
 
 IDENTITY = {"uid": "u", "study": "s"}
 
@@ -122,3 +124,102 @@ def test_what_is_not_plain_tensors_is_refused_unexecuted(tmp_path: Path, content
     (folder / "manifest.json").write_text(json.dumps(sealed))
     with pytest.raises(CheckpointError, match=f"refused: {says}"):
         checkpoint.load_latest(tmp_path, IDENTITY)
+
+
+def test_the_files_are_on_disk_before_the_folder_has_its_name_and_the_name_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[tuple[str, int]] = []
+
+    def fsync(number: int) -> None:
+        path = Path(f"/proc/self/fd/{number}").readlink()
+        synced.append((str(path.relative_to(tmp_path / "attempt-1")), os.fstat(number).st_size))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    path = put(tmp_path, 5)
+    whole = [(path / name).stat().st_size for name in ("state.pt", "manifest.json")]
+    files = [(f".{path.name}.tmp/state.pt", whole[0]), (f".{path.name}.tmp/manifest.json", whole[1])]
+    assert synced[:2] == files
+    assert [name for name, _ in synced[2:]] == ["."]
+
+
+def test_the_seal_is_the_sha256_of_the_sorted_manifest_and_the_state() -> None:
+    manifest = {"uid": "u", "format": 2, "sha256": "not of itself"}
+    expected = "038ddc4437129201ff183552e778b02f59c685fac7ac8dd9ae660b1160dcde9e"
+    assert checkpoint.digest(manifest, b"state") == expected
+
+
+def test_a_manifest_says_format_step_and_identity(tmp_path: Path) -> None:
+    manifest = json.loads((put(tmp_path, 5) / "manifest.json").read_text())
+    del manifest["sha256"]
+    assert manifest == {"format": 2, "step": 5, **IDENTITY}
+
+
+def test_what_a_killed_writer_left_is_written_over(tmp_path: Path) -> None:
+    left = tmp_path / "attempt-1" / ".checkpoint-000000005.tmp"
+    left.mkdir(parents=True)
+    (left / "half").write_bytes(b"x")
+    assert {path.name for path in put(tmp_path, 5).iterdir()} == {"state.pt", "manifest.json"}
+    assert not left.exists()
+
+
+def test_a_step_that_is_there_already_is_not_written_again(tmp_path: Path) -> None:
+    before = (put(tmp_path, 5) / "state.pt").stat().st_ino
+    checkpoint.save(tmp_path / "attempt-1", 5, {"other": 1}, IDENTITY)
+    assert (put(tmp_path, 5) / "state.pt").stat().st_ino == before
+
+
+def test_a_full_disk_is_said_and_nothing_half_written_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, content: bytes) -> None:
+        path.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(checkpoint, "_write", full)
+    with pytest.raises(DiskError, match=r"cannot write checkpoint .*checkpoint-000000005: No space left on device"):
+        put(tmp_path, 5)
+    assert list((tmp_path / "attempt-1").iterdir()) == []
+
+
+def test_an_attempt_that_is_no_folder_is_said(tmp_path: Path) -> None:
+    (tmp_path / "attempt-1").write_bytes(b"")
+    with pytest.raises(DiskError, match="cannot write checkpoint"):
+        put(tmp_path, 5)
+
+
+def test_the_newest_two_are_kept_by_step_and_not_by_when_they_were_written(tmp_path: Path) -> None:
+    for step in (900, 1000, 20):
+        put(tmp_path, step)
+    kept = sorted(path.name for path in (tmp_path / "attempt-1").iterdir())
+    assert kept == ["checkpoint-000000900", "checkpoint-000001000"]
+
+
+def test_links_and_files_with_the_name_of_a_checkpoint_are_passed_over(tmp_path: Path) -> None:
+    put(tmp_path, 1)
+    elsewhere = put(tmp_path / "elsewhere", 3)
+    (tmp_path / "attempt-1" / "checkpoint-000000003").symlink_to(elsewhere)
+    (tmp_path / "attempt-1" / "checkpoint-000000004").write_bytes(b"")
+    (tmp_path / "attempt-old").mkdir()
+    loaded = checkpoint.load_latest(tmp_path, IDENTITY)
+    assert loaded is not None
+    assert loaded["step"] == 1
+    checkpoint.discard(tmp_path)
+    assert elsewhere.exists()
+    assert not (tmp_path / "attempt-1" / "checkpoint-000000001").exists()
+
+
+def test_the_tenth_attempt_comes_after_the_ninth(tmp_path: Path) -> None:
+    for attempt in (9, 10):
+        put(tmp_path, attempt, attempt)
+    loaded = checkpoint.load_latest(tmp_path, IDENTITY)
+    assert loaded is not None
+    assert loaded["step"] == 10
+
+
+def test_a_checkpoint_that_cannot_be_removed_stops_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(tmp_path, 1)
+
+    def refuse(*arguments: object, **more: object) -> None:
+        raise OSError(errno.EBUSY, "busy")
+
+    monkeypatch.setattr(os, "rmdir", refuse)
+    checkpoint.discard(tmp_path)

@@ -133,7 +133,14 @@ def test_a_second_launch_of_a_running_study_is_refused_and_stop_saves_it(tmp_pat
 
 @pytest.mark.slow
 def test_stages_are_launched_one_by_one_and_extended(tmp_path: Path) -> None:
-    few = ["search.trials=2", "confirm.seeds=2", "confirm.sources=1", "target.seeds=1", "train.epochs=10"]
+    few = [
+        "search.trials=2",
+        "search.replicates=1",
+        "confirm.seeds=2",
+        "confirm.sources=1",
+        "target.seeds=1",
+        "train.epochs=10",
+    ]
     few += ["confirm.iwae_samples=5", "report.formats=[csv]"]
 
     def stages() -> Counter[str]:

@@ -164,3 +164,50 @@ def test_the_elbo_is_below_the_exact_log_likelihood() -> None:
         - gaussian_rate(mu, logvar).sum()
     )
     assert elbo < exact
+
+
+@pytest.mark.parametrize("nats", [0.5, 1.0, 2.0])
+def test_a_floor_above_every_rate_is_what_is_paid_by_each_unit(nats: float) -> None:
+    rate = 0.1 * rates(1, 5, 4)
+    assert float(paid(FreeBits(nats), rate)) == pytest.approx(4 * nats)
+    assert float(paid(FreeBits(nats, "group", 2, "example"), rate)) == pytest.approx(2 * nats)
+    assert float(paid(FreeBits(nats, "total"), rate)) == pytest.approx(nats)
+
+
+def test_free_bits_are_off_and_in_one_group_unless_told_otherwise() -> None:
+    rate = rates(1, 5, 4)
+    assert float(paid(FreeBits(), rate)) == pytest.approx(float(rate.sum(-1).mean()))
+    assert float(paid(FreeBits(9.0, per="group"), rate)) == 9.0
+
+
+@pytest.mark.parametrize("average", ["batch", "example"])
+def test_a_unit_exactly_at_its_floor_gains_nothing_by_a_lower_rate(average: str) -> None:
+    rate = torch.tensor([[[0.5, 0.75], [0.5, 0.75]]], dtype=torch.float64, requires_grad=True)
+    gradient = torch.autograd.grad(paid(FreeBits(0.5, average=average), rate).sum(), rate)[0]
+    assert gradient.tolist() == [[[0.0, 0.5], [0.0, 0.5]]]
+
+
+@pytest.mark.parametrize(
+    ("groups", "expected"),
+    [(1, [0, 0, 0, 0, 0]), (2, [0, 0, 0, 1, 1]), (3, [0, 0, 1, 1, 2]), (5, [0, 1, 2, 3, 4]), (9, [0, 1, 2, 3, 4])],
+)
+def test_groups_are_neighbours_of_nearly_equal_size_and_at_most_one_a_dimension(
+    groups: int, expected: list[int]
+) -> None:
+    floor, rate = 10.0, torch.zeros(1, 1, 5, dtype=torch.float64, requires_grad=True)
+    raised = [
+        torch.autograd.grad(paid(FreeBits(floor, "group", groups), at(j, rate)).sum(), rate)[0][0, 0] for j in range(5)
+    ]
+    assert [[k for k in range(5) if raised[j][k] != 0] for j in range(5)] == [
+        [k for k in range(5) if expected[k] == expected[j]] for j in range(5)
+    ]
+
+
+def at(j: int, rate: torch.Tensor) -> torch.Tensor:
+    """Rates of which dimension j alone is above any floor, so that its group pays and no other does."""
+    return rate + 20.0 * torch.nn.functional.one_hot(torch.tensor(j), 5)
+
+
+def test_a_code_is_the_mean_plus_sigma_times_the_noise() -> None:
+    mu, logvar, eps = (torch.tensor(v, dtype=torch.float64) for v in (0.3, 2 * 0.6931471805599453, -1.5))
+    assert float(reparameterise(mu, logvar, eps)) == pytest.approx(0.3 - 2 * 1.5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -13,8 +14,8 @@ from tests.tasks import populate, random_task, settings
 from vaestudy.errors import CheckpointError
 from vaestudy.optimizers import optimizers
 from vaestudy.optimizers.base import Row
-from vaestudy.population import Member, Population, _Stretch
-from vaestudy.seeding import Seeds
+from vaestudy.population import Member, Population, _moved, _Stretch
+from vaestudy.seeding import Noise, Seeds, Stream
 from vaestudy.timeline import Timeline
 
 NATIVE = ["sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop", "ivon"]
@@ -351,6 +352,117 @@ def test_averaged_weights_go_on_bit_for_bit_beside_a_member_without_them() -> No
     alone.train(5)
     for name, value in alone.eval_params().items():
         assert torch.equal(value[0], among.eval_params()[name][0])
+
+
+@pytest.mark.parametrize("until", [-1.0, 0.0, 1.0])
+def test_a_call_whose_time_is_over_makes_one_update_all_the_same(until: float) -> None:
+    population = populate(random_task(), [(1, settings("sgd"))])
+    assert population.train(10, until - 10.0).shape == (1, 1)
+    assert population.members[0].steps == 1
+
+
+@pytest.mark.parametrize(("until", "made"), [(0, 1), (1, 2), (2, 3), (4, 5), (5, 6), (6, 7), (8, 9), (99, 15)])
+def test_training_ends_before_the_first_update_that_would_begin_at_its_time_or_later(
+    until: int, made: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clock that strikes at every look; the end of an epoch, after six updates, is a look too."""
+    clock = itertools.count()
+    monkeypatch.setattr("vaestudy.population.time.monotonic", lambda: next(clock))
+    population = populate(random_task(), [(1, settings("sgd"))])
+    assert population.task.steps_per_epoch == 6
+    assert population.train(15, until).shape == (1, made)
+    assert population.members[0].steps == population.members[0].grad_evals == made
+
+
+def test_no_updates_are_made_where_none_are_wanted() -> None:
+    population = populate(random_task(), [(1, settings("sgd")), (2, settings("sgd"))])
+    assert population.train(0).shape == (2, 0)
+    assert population.members[0].steps == 0
+
+
+def test_a_member_begins_with_nothing_done() -> None:
+    member = populate(random_task(), [(1, settings("sgd"))]).members[0]
+    assert (member.steps, member.grad_evals, member.diverged_at) == (0, 0, None)
+
+
+def test_the_date_of_a_divergence_is_that_of_the_first_loss_that_was_not_finite_however_calls_are_cut() -> None:
+    whole = populate(random_task(), [(3, settings("sgd", lr=1e30))])
+    whole.train(12)
+    cut = populate(random_task(), [(3, settings("sgd", lr=1e30))])
+    for _ in range(12):
+        cut.train(1)
+    assert whole.members[0].diverged_at == cut.members[0].diverged_at
+    assert whole.members[0].diverged_at is not None
+    assert whole.members[0].diverged_at > 1
+
+
+def test_the_weights_of_the_others_are_averaged_on_when_a_member_goes() -> None:
+    task = random_task()
+    members = [(k, settings("adam", lr=0.01, train={"ema": 0.9})) for k in range(3)]
+    whole, thinned = populate(task, members), populate(task, members)
+    whole.train(9)
+    thinned.train(4)
+    thinned.remove(0)
+    thinned.train(5)
+    for name, value in whole.eval_params().items():
+        assert torch.equal(value[1:], thinned.eval_params()[name])
+
+
+def test_no_average_is_kept_where_no_member_wants_one() -> None:
+    population = populate(random_task(), [(1, settings("adam"))])
+    population.train(2)
+    assert population.save(0)["ema"] is None
+
+
+def test_one_member_is_frozen_and_its_neighbour_is_not() -> None:
+    task = random_task()
+    held = settings("adam", train={"stages": [{"name": "hold", "freeze": "encoder"}]})
+    members = [(1, held), (2, settings("adam"))]
+    together = populate(task, members)
+    together.train(7)
+    for k, member in enumerate(members):
+        alone = populate(task, [member])
+        alone.train(7)
+        assert torch.equal(row(alone, 0), row(together, k))
+
+
+@pytest.mark.parametrize("train", [{"decoder_lr_ratio": 0.25}, {"clip_norm": 0.3}])
+def test_a_setting_of_one_member_is_not_its_neighbours(train: dict[str, float]) -> None:
+    task = random_task()
+    members = [(1, settings("sgd", train=train)), (2, settings("sgd"))]
+    together = populate(task, members)
+    together.train(7)
+    for k, member in enumerate(members):
+        alone = populate(task, [member])
+        alone.train(7)
+        torch.testing.assert_close(row(together, k), row(alone, 0), rtol=0, atol=0)
+
+
+def test_draws_of_the_weights_are_the_mean_and_the_posteriors_noise() -> None:
+    task = random_task()
+    chosen = settings("ivon", hess_init=2.0, weight_decay=0.1, ess=50.0)
+    population = populate(task, [(1, chosen), (2, settings("ivon"))])
+    population.train(3)
+    draws = [task.model.layout.pack(list(drawn.values()))[0] for drawn in population.sampled_params(0, 77, 3)]
+    saved = population.save(0)
+    width = torch.rsqrt(50.0 * (saved["optimizer"]["h"] + 0.1))
+    padding = task.model.layout.pack([torch.ones_like(v) for v in population.eval_params().values()])[0]
+    assert len(draws) == 3
+    for number, drawn in enumerate(draws):
+        eps = Noise([77], torch.device("cpu")).normal(
+            Stream.WEIGHTS, [number], task.model.layout.width, dtype=torch.float32
+        )
+        torch.testing.assert_close(drawn, padding * (saved["params"] + width * eps[0]))
+
+
+def test_an_optimizer_that_learns_a_point_has_no_draws() -> None:
+    assert populate(random_task(), [(1, settings("adam"))]).sampled_params(0, 77, 3) == []
+
+
+def test_a_row_moves_to_another_device_with_all_its_tensors_and_nothing_else() -> None:
+    moved = _moved({"state": {0: {"m": torch.ones(2)}}, "t": 3}, torch.device("meta"))
+    assert moved["state"][0]["m"].device.type == "meta"
+    assert moved["t"] == 3
 
 
 def population_of(seeds: Seeds) -> Population:

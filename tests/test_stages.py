@@ -14,9 +14,10 @@ from tests.made_up import study
 from vaestudy.errors import ConflictError
 from vaestudy.execution import Job
 from vaestudy.records import DEFAULTS, STAGES, End, Report, Stage, read_run, read_runs
-from vaestudy.search import CellSearch, open_storage
+from vaestudy.search import open_storage
 from vaestudy.seeding import Seeds
-from vaestudy.spec import Study, cells, space
+from vaestudy.spec import Study, study_hash
+from vaestudy.study.launch import open_searches
 from vaestudy.study.queue import StudyQueue
 from vaestudy.study.stages import FIRST_SEEDS
 
@@ -34,20 +35,8 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 def open_queue(folder: Path, made: Study, wanted: tuple[Stage, ...] = STAGES) -> StudyQueue:
     folder.mkdir(exist_ok=True)
     storage = open_storage("sqlite", folder)
-    searches = {
-        cell.key: CellSearch(
-            storage,
-            f"made-up/{cell.key}",
-            spaces={cell.method: space(made, cell.method)},
-            search=made.search,
-            seed=1,
-            first_rung=1,
-            epochs=5,
-            identity="hash",
-        )
-        for cell in cells(made)
-    }
-    return StudyQueue(made, "hash", folder, searches, lambda: False, lambda: None, wanted)
+    opened = open_searches(made, storage, retry_failed=False)
+    return StudyQueue(made, study_hash(made), folder, opened, lambda: False, lambda: None, wanted)
 
 
 def done(job: Job) -> End:
@@ -195,3 +184,47 @@ def test_what_was_given_back_is_given_out_again_alone(folder: Path) -> None:
     assert again[0].attempt == 2
     assert not queue.exhausted
     queue.close()
+
+
+def replicated(replicates: int, **more: object) -> Study:
+    return study(search={"trials": 3, "replicates": replicates}, confirm=CONFIRM, target=TARGET, **more)
+
+
+def test_each_replicate_repeats_the_search_and_the_confirmation_and_the_first_alone_the_rest(folder: Path) -> None:
+    jobs = drain(open_queue(folder, replicated(3)))
+    per_replicate = Counter((job.run.replicate, job.run.method, job.run.stage) for job in jobs)
+    first = {(0, m, s): n for m in ("sgd", "adam") for s, n in (("search", 3), ("confirm", 2), ("sources", 6))}
+    later = {(r, m, s): n for r in (1, 2) for m in ("sgd", "adam") for s, n in (("search", 3), ("confirm", 2))}
+    assert per_replicate == {**first, **later, (0, "adam", "target"): 3}
+
+
+def test_replicates_search_under_seeds_and_settings_of_their_own(folder: Path) -> None:
+    jobs = [job for job in drain(open_queue(folder, replicated(3))) if job.run.stage == "search"]
+    assert {(job.run.replicate, job.run.seed) for job in jobs} == {(0, 0), (1, 10_000), (2, 20_000)}
+    rates = {job.run.settings["lr"] for job in jobs}
+    assert len(rates) == len(jobs)
+
+
+def test_replicates_share_confirmation_seeds_between_methods_and_with_no_other_replicate(folder: Path) -> None:
+    jobs = [job.run for job in drain(open_queue(folder, replicated(2))) if job.run.stage == "confirm"]
+    seeds = {m: {run.seed for run in jobs if run.method == m} for m in ("sgd", "adam")}
+    assert seeds["sgd"] == seeds["adam"] == {1, 2, 10_001, 10_002}
+
+
+def test_more_replicates_leave_the_runs_that_are_there_as_they_are(folder: Path) -> None:
+    alone = {job.run.uid: job.run for job in drain(open_queue(folder, replicated(1)))}
+    added = {job.run.uid: job.run for job in drain(open_queue(folder, replicated(2)))}
+    assert not set(alone) & set(added)
+    assert {run.replicate for run in added.values()} == {1}
+
+
+def test_replicates_of_a_cell_train_together_where_one_has_too_few(folder: Path) -> None:
+    queue = open_queue(folder, study(methods=("adam",), search={"trials": 2, "replicates": 3}))
+    jobs = queue.take(8)
+    assert sorted((job.run.replicate, job.run.trial) for job in jobs) == [(r, n) for r in range(3) for n in range(2)]
+    queue.close()
+
+
+def test_a_later_replicate_stands_in_the_names_of_its_runs(folder: Path) -> None:
+    names = {job.run.name for job in drain(open_queue(folder, replicated(2)))}
+    assert {"adam #002", "adam r2 #002", "adam #002 seed 1", "adam r2 #002 seed 10001"} <= names

@@ -1,6 +1,6 @@
 """Likelihoods p(x|z): true log-likelihoods, in nats.
 
-Letters: K members, B batch, D data dimensions.
+Letters: N and M examples, D data dimensions.
 """
 
 from __future__ import annotations
@@ -34,13 +34,17 @@ class Likelihood(Protocol):
         """E[x|z], ``[..., D]``."""
         ...
 
-    def trivial(self, x: Tensor) -> float:
-        """L_trivial: the mean negative log-likelihood of ``x`` ``[N, D]`` under its best constant decoder, nats."""
+    def trivial(self, fit: Tensor, judged: Tensor) -> float:
+        """L_trivial: the mean negative log-likelihood of ``judged`` ``[M, D]``, nats per example, under the constant
+        decoder that was fitted on ``fit`` ``[N, D]`` (binary data, or the means that they are drawn from)."""
         ...
 
 
 LikelihoodFactory = Callable[..., Likelihood]
 likelihoods: Registry[LikelihoodFactory] = Registry("likelihood")
+
+CHUNK = 1024
+"""Examples that are turned into float64 at once."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +59,11 @@ class Bernoulli:
     def mean(self, output: Tensor) -> Tensor:
         return torch.sigmoid(output)
 
-    def trivial(self, x: Tensor) -> float:
-        p = x.double().mean(0)
-        return float(-(torch.xlogy(p, p) + torch.xlogy(1 - p, 1 - p)).sum())
+    def trivial(self, fit: Tensor, judged: Tensor) -> float:
+        # Half a count of each value is added: a pixel that was never 1 while fitting may be so when judged.
+        p = (_sum(fit) + 0.5) / (len(fit) + 1)
+        share = _sum(judged) / len(judged)
+        return float(-(share * torch.log(p) + (1 - share) * torch.log1p(-p)).sum())
 
 
 @dataclass(frozen=True)
@@ -74,9 +80,15 @@ class Gaussian:
     def mean(self, output: Tensor) -> Tensor:
         return output
 
-    def trivial(self, x: Tensor) -> float:
-        x = x.double()
-        return float(self.distortion(x.mean(0), x).mean())
+    def trivial(self, fit: Tensor, judged: Tensor) -> float:
+        mean = _sum(fit) / len(fit)
+        parts = [self.distortion(mean, part.double()).sum() for part in torch.split(judged, CHUNK)]
+        return float(torch.stack(parts).sum()) / len(judged)
+
+
+def _sum(x: Tensor) -> Tensor:
+    """The sum of ``x`` ``[N, D]`` over examples, ``[D]`` in float64, without a copy of all of it."""
+    return torch.stack([part.double().sum(0) for part in torch.split(x, CHUNK)]).sum(0)
 
 
 def bernoulli() -> Bernoulli:

@@ -3,35 +3,43 @@
     <study folder>/runs/<uid>/run.json                    the plan: what the run is, written once
     <study folder>/runs/<uid>/attempt-<k>/spool.jsonl     its k-th execution; only the highest k is believed
 
-A spool line is ``<crc32 in 8 hex digits> <json>``. A line is on disk (fsync) before anybody else sees it. A torn last
-line, all that a killed writer can leave, is dropped on reading; damage elsewhere is an error that names the line.
+A line is on disk (fsync) before anybody else sees it; ``spools.py`` has its form.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, cast
-
-from pydantic_core import from_json
+from typing import Any, Literal
 
 from vaestudy.errors import DataError, DiskError
+from vaestudy.spools import inspect_spool, read_spool, spool_lines
 
 Stage = Literal["search", "target", "confirm", "sources"]
 Varied = Literal["all", "init", "order", "noise"]
 Outcome = Literal["done", "pruned", "diverged", "failed", "cancelled"]
-Failure = Literal["none", "diverged", "collapsed"]
+Failure = Literal["none", "diverged", "collapsed", "undertrained"]
 STAGES: tuple[Stage, ...] = ("search", "target", "confirm", "sources")
 VARIED: tuple[Varied, ...] = ("init", "order", "noise")
 OUTCOMES: tuple[Outcome, ...] = ("done", "pruned", "diverged", "failed", "cancelled")
 
 DEFAULTS = -1
 """The number, in the place of a trial's, of the published defaults: what a tuning budget of none can choose."""
+
+PRIMARY = {"elbo": "final/test_nelbo", "nll": "final/test_nll"}
+"""The score of a confirmed run that each ``report.primary`` stands for, nats per example; less is better."""
+
+REPLICATE_SEEDS = 10_000
+"""Each replicate of a search has a block of so many seeds; its first is the tuning seed of the search's trials."""
+
+
+def tuning_seed(replicate: int) -> int:
+    """The seed under which every trial of a search trains, in its replicate (counted from 0)."""
+    return replicate * REPLICATE_SEEDS
 
 
 @dataclass(frozen=True)
@@ -59,10 +67,17 @@ class Run:
     varied: Varied = "all"
 
     @property
+    def replicate(self) -> int:
+        """The replicate of the search that it belongs to, from 0."""
+        return self.seed // REPLICATE_SEEDS
+
+    @property
     def name(self) -> str:
-        """The name a person sees: ``adam #017``, ``adam #017 seed 3``, ``adam #017 target seed 1003``."""
+        """The name a person sees: ``adam #017``, ``adam #017 seed 3``, ``adam #017 target seed 1003``; of a later
+        replicate ``adam r2 #017``."""
         words = {"search": "", "confirm": "", "target": " target", "sources": f" {self.varied}"}
-        base = f"{self.method} {trial_name(self.trial)}{words[self.stage]}"
+        replicate = f" r{self.replicate + 1}" if self.replicate else ""
+        base = f"{self.method}{replicate} {trial_name(self.trial)}{words[self.stage]}"
         return base if self.stage == "search" else f"{base} seed {self.seed}"
 
 
@@ -99,6 +114,8 @@ class End:
         failure: the failure class by rule (protocol, rule 7).
         metrics: the summary, e.g. ``final/val_nelbo``, ``final/test_nll``; nats per example; finite values only.
         reason: one line, for failed and cancelled.
+        vectors: of a confirmed run, its test scores in blocks of examples, ``test/nelbo_blocks`` and
+            ``test/nll_blocks`` (``metrics.blocks``), nats per example.
     """
 
     outcome: Outcome
@@ -107,6 +124,7 @@ class End:
     failure: Failure = "none"
     metrics: Mapping[str, float] = field(default_factory=dict)
     reason: str = ""
+    vectors: Mapping[str, list[float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -171,8 +189,7 @@ class Spool:
         self._file.close()
 
     def _append(self, *events: Mapping[str, Any]) -> None:
-        payloads = [json.dumps(event, allow_nan=False, separators=(",", ":")).encode() for event in events]
-        lines = b"".join(b"%08x %s\n" % (zlib.crc32(payload), payload) for payload in payloads)
+        lines = spool_lines(events)
         try:
             written = 0
             while written < len(lines):
@@ -279,64 +296,6 @@ def _read_attempt(study: Path, uid: str, attempt: int) -> RunRecord:
     except (TypeError, KeyError) as error:
         raise DataError(f"{path}: not of this version: {error}") from error
     return RunRecord(read_plan(study, uid), attempt, started, tuple(reports), end)
-
-
-def read_spool(path: Path) -> list[dict[str, Any]]:
-    """The events of a spool; a torn last line is dropped, a missing file has none.
-
-    Raises:
-        DataError: a line other than the last is damaged.
-    """
-    found = inspect_spool(path)
-    if found.damaged:
-        raise DataError(
-            f"{path}:{found.damaged}: damaged line; set it aside with: vaestudy doctor NAME --repair, "
-            "then resume the study"
-        )
-    return found.events
-
-
-@dataclass(frozen=True)
-class SpoolState:
-    """What a spool's file holds.
-
-    Attributes:
-        events: of its lines before the first that is not sound.
-        damaged: the number of the first line that is not sound where that is not the last, 0 where there is none.
-        torn: the bytes of a last line that is not whole, all that a killed writer can leave.
-    """
-
-    events: list[dict[str, Any]]
-    damaged: int
-    torn: int
-
-
-def inspect_spool(path: Path) -> SpoolState:
-    """What a spool's file holds, sound or not; a missing file holds nothing."""
-    try:
-        lines = path.read_bytes().split(b"\n")
-    except FileNotFoundError:
-        return SpoolState([], 0, 0)
-    tail = lines.pop()
-    payloads: list[bytes] = []
-    damaged, torn = 0, len(tail)
-    for number, line in enumerate(lines, start=1):
-        payload = line[9:]
-        if line[:9] != b"%08x " % zlib.crc32(payload):
-            last = number == len(lines) and not tail
-            damaged, torn = (0, len(line) + 1) if last else (number, 0)
-            break
-        payloads.append(payload)
-    # One call for all lines: half the time of a call for each.
-    return SpoolState(_parsed(b"[%s]" % b",".join(payloads)), damaged, torn)
-
-
-def _parsed(payload: bytes) -> list[dict[str, Any]]:
-    """As ``json.loads`` in a third of its time, which alone takes halves of surrogate pairs: paths may hold them."""
-    try:
-        return cast(list[dict[str, Any]], from_json(payload))
-    except ValueError:
-        return cast(list[dict[str, Any]], json.loads(payload))
 
 
 def _write_plan(study: Path, run: Run) -> None:

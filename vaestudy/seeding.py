@@ -18,9 +18,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-TUNING_SEED = 0
-"""Every trial of a search trains under this seed."""
-
 
 class Stream(IntEnum):
     """The independent streams of one seed."""

@@ -11,24 +11,23 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import chain
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from vaestudy.errors import CheckpointError
-from vaestudy.evaluation import Evaluator, Pictures, Score, pictures
-from vaestudy.metrics import failure_class
+from vaestudy.evaluation import Evaluator, Pictures, Samples, Score, information, pictures
+from vaestudy.metrics import blocks, failure_class
 from vaestudy.optimizers import optimizers
 from vaestudy.population import Member, Population, Task, misfit
-from vaestudy.records import End, Report
-from vaestudy.seeding import Seeds
+from vaestudy.records import End, Failure, Report
+from vaestudy.seeding import Seeds, mix
 from vaestudy.spec import Settings
 from vaestudy.timeline import Timeline
-
-WEIGHT_DRAWS = 10
-"""Of a posterior over weights, where there is one, for the test NLL that is averaged over it."""
 
 SHOWN = 16
 """Validation images that are kept as reconstructions."""
@@ -57,6 +56,14 @@ class Progress:
     step: int
     reports: tuple[Report, ...]
     outcome: Literal["done", "diverged"] | None
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """A run's test scores: numbers and, in blocks of examples, vectors, as ``End`` takes them; nats per example."""
+
+    metrics: dict[str, float]
+    vectors: dict[str, list[float]]
 
 
 class Trainer:
@@ -129,21 +136,45 @@ class Trainer:
             for track, member, first, later in zip(self._tracks, self._population.members, begun, reports, strict=True)
         ]
 
-    def end(self, uid: str, outcome: Literal["done", "diverged"], extra: dict[str, float]) -> End:
-        """The end of a run, its failure class and its summary, from its history."""
+    def end(self, uid: str, outcome: Literal["done", "diverged"], tested: Confirmed | None = None) -> End:
+        """The end of a run, its failure class and its summary, from its history; with its test scores if it has any.
+
+        Whether it is better than the constant decoder, its KL and its active units are those of the test part where it
+        has been tested: the validation part may be small.
+        """
         k = self._row(uid)
+        member, reached = self._population.members[k], _reached(self._tracks[k])
+        summary = self._summary(k, reached)
+        if outcome == "diverged":
+            at = member.diverged_at or member.steps
+            summary.pop("final/val_nelbo", None)
+            return End("diverged", at, time.time(), "diverged", summary, f"loss not finite at update {at}")
+        failure = self._failure(reached, tested)
+        told, limit = information(self._task, self._params_of(uid), self._evaluation_seed)
+        summary |= {"final/mutual_information": told, "final/mutual_information_limit": limit}
+        if tested is None:
+            return End("done", member.steps, time.time(), failure, _finite(summary))
+        return End("done", member.steps, time.time(), failure, _finite(summary | tested.metrics), "", tested.vectors)
+
+    def _failure(self, reached: Sequence[Report], tested: Confirmed | None) -> Failure:
+        final = reached[-1].metrics
+        nelbo, trivial, kl, active = final["val/nelbo"], self._trivial, final["val/kl"], final["val/active_units"]
+        if tested is not None and "final/test_nelbo" in tested.metrics:
+            names = ("nelbo", "l_trivial", "kl", "active_units")
+            nelbo, trivial, kl, active = (tested.metrics[f"final/test_{name}"] for name in names)
+        history = [report.metrics["val/nelbo"] for report in reached]
+        steps = [report.step for report in reached]
+        return failure_class(steps, history, above_trivial=nelbo - trivial, kl=kl, active=active)
+
+    def _summary(self, k: int, reached: Sequence[Report]) -> dict[str, float]:
+        """What run k came to in its evaluations, if one was finite, and what it cost."""
         track, member = self._tracks[k], self._population.members[k]
-        reached = [report for report in track.history if "val/nelbo" in report.metrics]
+        cost = {"final/grad_evals": float(member.grad_evals), "final/train_seconds": track.seconds}
+        summary = _finite({**cost, "final/l_trivial": self._trivial})
+        if not reached:
+            return summary
         last, best = reached[-1], min(reached, key=lambda report: report.metrics["val/nelbo"])
-        initial = reached[0].metrics["val/nelbo"]
-        failure = failure_class(
-            nelbo=last.metrics["val/nelbo"],
-            initial=initial,
-            trivial=self._trivial,
-            kl=last.metrics["val/kl"],
-            active=last.metrics["val/active_units"],
-        )
-        summary = {
+        return summary | {
             "final/val_nelbo": last.metrics["val/nelbo"],
             "final/best_val_nelbo": best.metrics["val/nelbo"],
             "final/best_epoch": best.epoch,
@@ -151,45 +182,40 @@ class Trainer:
             "final/rec": last.metrics["val/rec"],
             "final/active_units": last.metrics["val/active_units"],
             "final/epochs": last.epoch,
-            "final/grad_evals": member.grad_evals,
-            "final/train_seconds": track.seconds,
-            "final/l_init": initial,
-            "final/l_trivial": self._trivial,
-            **extra,
+            "final/l_init": reached[0].metrics["val/nelbo"],
         }
-        if outcome == "diverged":
-            del summary["final/val_nelbo"]
-            return End(
-                "diverged",
-                member.diverged_at or member.steps,
-                time.time(),
-                "diverged",
-                summary,
-                f"loss not finite at update {member.diverged_at or member.steps}",
-            )
-        summary["final/mutual_information"] = self._evaluator.mutual_information(self._params_of(uid))
-        finite = {name: value for name, value in summary.items() if math.isfinite(value)}
-        return End("done", member.steps, time.time(), failure, finite)
 
-    def test(self, uid: str, x: Tensor, iwae_samples: int) -> dict[str, float]:
-        """The scores of a run on test examples ``[N, D]``.
+    def test(self, uid: str, x: Tensor, samples: Samples) -> Confirmed:
+        """The scores of a run on test examples ``[N, D]``, at the point that its optimizer evaluates at.
 
-        ``final/test_nll`` is the IWAE-K bound at the point that the optimizer evaluates at; ``final/test_nll_weights``,
-        for an optimizer with a posterior over weights, averages p(x) over it.
+        ``final/test_nll`` is the importance-weighted bound; ``final/test_nll_bias`` how far it is still too high. For
+        an optimizer with a posterior over weights, ``final/test_nll_weights`` averages p(x) over the decoder's, and
+        ``final/test_nll_at_mean`` is what to compare it with: the same samples with the decoder at its mean.
         """
         params = self._params_of(uid)
         evaluator = Evaluator(self._task, x, self._evaluation_seed)
-        score = evaluator.scores(params)[0]
+        distortion, rate = evaluator.terms(params, samples.elbo)
+        nll, bias = evaluator.bound(params, samples.iwae)
         scores = {
-            "final/test_nelbo": score.nelbo,
-            "final/test_rec": score.distortion,
-            "final/test_kl": score.kl,
-            "final/test_active_units": float(score.active_units),
-            "final/test_nll": evaluator.nll(params, iwae_samples),
+            "final/test_nelbo": float((distortion + rate).mean()),
+            "final/test_rec": float(distortion.mean()),
+            "final/test_kl": float(rate.mean()),
+            "final/test_active_units": float(evaluator.scores(params)[0].active_units),
+            "final/test_nll": float(nll.mean()),
+            "final/test_nll_bias": float(bias.mean()),
             "final/test_l_trivial": evaluator.trivial,
         }
-        draws = self._population.sampled_params(self._row(uid), self._evaluation_seed, WEIGHT_DRAWS)
-        return scores | ({"final/test_nll_weights": evaluator.averaged_nll(draws, iwae_samples)} if draws else {})
+        draws = self._weight_draws(self._row(uid), samples.weight_draws)
+        if (first := next(draws, None)) is not None:
+            averaged, at_mean = evaluator.over_weights(params, chain([first], draws))
+            scores |= {"final/test_nll_weights": averaged, "final/test_nll_at_mean": at_mean}
+        vectors = {"test/nelbo_blocks": blocks(distortion + rate), "test/nll_blocks": blocks(nll)}
+        return Confirmed(_finite(scores), _finite_vectors(vectors))
+
+    def _weight_draws(self, k: int, count: int) -> Iterator[dict[str, Tensor]]:
+        """Draws of run k's weights, made one at a time; none where its optimizer learns a point."""
+        for draw in range(count):
+            yield from self._population.sampled_params(k, mix(self._evaluation_seed, draw), 1)
 
     def pictures(self, uid: str) -> Pictures:
         """Reconstructions of the first validation images, and prior samples."""
@@ -231,11 +257,9 @@ class Trainer:
         if len(losses):
             now = member.timeline.at(member.steps - 1, 1)
             metrics |= {"train/loss": float(losses.nanmean()), "train/beta": float(now.beta), "train/lr": float(now.lr)}
-        finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
-        vectors = (
-            {"val/kl_per_dimension": score.kl_per_dimension} if all(map(math.isfinite, score.kl_per_dimension)) else {}
-        )
-        return Report(member.steps, member.steps // self._task.steps_per_epoch, time.time(), finite, vectors)
+        vectors = _finite_vectors({"val/kl_per_dimension": score.kl_per_dimension})
+        epoch = member.steps // self._task.steps_per_epoch
+        return Report(member.steps, epoch, time.time(), _finite(metrics), vectors)
 
     def _outcome(self, track: Track, member: Member) -> Literal["done", "diverged"] | None:
         """How a run ended, told at an evaluation, so that it does not depend on where a call of ``run`` ended."""
@@ -268,6 +292,19 @@ class Trainer:
 
     def _row(self, uid: str) -> int:
         return self.uids.index(uid)
+
+
+def _reached(track: Track) -> list[Report]:
+    """The reports of a run whose evaluation was finite."""
+    return [report for report in track.history if "val/nelbo" in report.metrics]
+
+
+def _finite(values: Mapping[str, float]) -> dict[str, float]:
+    return {name: value for name, value in values.items() if math.isfinite(value)}
+
+
+def _finite_vectors(vectors: Mapping[str, list[float]]) -> dict[str, list[float]]:
+    return {name: values for name, values in vectors.items() if all(map(math.isfinite, values))}
 
 
 def _joined(losses: list[Tensor]) -> Tensor:

@@ -66,7 +66,7 @@ def test_under_different_study_seeds_the_difference_has_welchs_interval(tmp_path
     assert second.test == "Welch"
     assert second.difference is not None
     assert second.difference.half_width > 0.1
-    assert second.difference.estimate == pytest.approx(second.nll.estimate - first.nll.estimate)
+    assert second.difference.estimate == pytest.approx(second.score.estimate - first.score.estimate)
     assert any("different study seeds (0 -> 5)" in note for note in result.notes)
 
 
@@ -200,7 +200,7 @@ def test_seeds_in_two_groups_are_noted(tmp_path: Path) -> None:
     builder.search("sgd", [30.0])
     builder.confirm("sgd", 0, [30.0, 30.1, 52.0, 52.1])
     notes = across({"a": made(tmp_path / "a"), "b": open_records(builder.folder)}).notes
-    assert "b: the seeds of w/sgd fall into two groups; read its failure rates, not its mean" in notes
+    assert "b: w/sgd's seeds fall into two groups; read its failure rates, not its mean" in notes
 
 
 def test_failed_seeds_are_counted_and_in_no_mean(tmp_path: Path) -> None:
@@ -211,9 +211,9 @@ def test_failed_seeds_are_counted_and_in_no_mean(tmp_path: Path) -> None:
         builder.confirm(method, 0, [30.0, 30.1, 52.0, None])
     lines = across({"a": one, "b": open_records(builder.folder)}).lines
     cells = dict(zip(HEADER, next(line for line in lines if line.study == "b").cells(), strict=True))
-    assert cells["seeds"] == "2/4"
+    assert cells["sound seeds"] == "2/4"
     assert cells["collapsed [95 %]"].startswith("25 %")
-    assert cells["test NLL ↓ [nats]"].startswith("30.05")
+    assert cells["score ↓ [nats]"].startswith("30.05")
 
 
 def test_a_study_without_confirmed_runs_has_a_line_without_numbers(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -197,8 +196,8 @@ def chained(tmp_path: Path, momentum: Sequence[float | None], fixed: dict[str, o
 def test_a_method_that_is_worse_than_one_that_it_contains_is_under_tuned(tmp_path: Path) -> None:
     momentum = around(29.0, 10)[::-1]
     (audit,) = chained(tmp_path, momentum)
-    ends = stats.ttest_rel(momentum, around(28.0, 10)).confidence_interval()
-    worse = f"+1.00 [{ends.low:+.2f}, {ends.high:+.2f}] nats"
+    half = stats.t.ppf(0.975, 4.2) * stats.sem(np.subtract(momentum, around(28.0, 10)))
+    worse = f"+1.00 [{1 - half:+.2f}, {1 + half:+.2f}] nats"
     assert audit.level == "warning"
     assert audit.text.startswith(f"w: momentum contains sgd and is worse by {worse}, detectable ")
     assert audit.text.endswith(": under-tuned at this budget")
@@ -282,11 +281,8 @@ def test_the_spread_is_split_by_source_without_failed_runs(small: Builder) -> No
     small.sources("adam", 0, "order", [28.0, 29.0, 30.0, 49.9])
     small.sources("adam", 0, "noise", [28.0, 28.5, 29.0, 49.9])
     (audit,) = on(audited(small), "Spread")
-    seeds = "seeds 3 [1.6, 19]"  # 18 / chi2(0.975, 2) = 2.44 and 18 / chi2(0.025, 2) = 355
-    assert seeds in audit.text
-    told = re.sub(r" \[.*?\]", "", audit.text)
-    assert told.startswith("w, adam: standard deviations of L_val in nats, without failed runs: ")
-    assert told.endswith(": initialisation 2, order 1, noise 0.5, seeds 3, hyperparameters 4")
+    assert audit.text.startswith("w, adam: standard deviations of L_val in nats, without failed runs: ")
+    assert audit.text.endswith(": initialisation 2, order 1, noise 0.5, seeds 3, hyperparameters 4")
 
 
 def test_a_source_that_one_run_varied_is_unknown(small: Builder) -> None:

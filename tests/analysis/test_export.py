@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from tests.analysis.values import around
 from tests.made_up import Builder, study
 from vaestudy.analysis.compare import compare
 from vaestudy.analysis.export import export
@@ -107,6 +108,17 @@ def test_text_of_the_study_is_escaped_in_the_page(tmp_path: Path) -> None:
     export(small.folder, ["html", "tex"], tmp_path)
     assert "a &lt;b&gt; &amp; 50 % of_it" in (tmp_path / "report.html").read_text()
     assert r"a $<$b$>$ \& 50 \% of\_it" in (tmp_path / "comparison.tex").read_text()
+
+
+def test_seeds_too_few_for_signed_rank_tests_are_said_to_be(tmp_path: Path) -> None:
+    builder = Builder(tmp_path / "results", study(seeds=4, target={"nats": {"w": 30.0}}))
+    for method, values in {"sgd": around(29.0, 4), "adam": around(28.0, 4)}.items():
+        builder.search(method, [28.0])
+        builder.confirm(method, 0, values)
+    export(builder.folder, ["html"], tmp_path / "out")
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "No signed-rank tests on w: 4 seeds cannot give an adjusted p below 0.125; at 1 pair it takes 6" in page
+    assert "undecidable" not in page
 
 
 def test_a_study_without_results_exports_its_empty_tables(small: Builder, tmp_path: Path) -> None:

@@ -66,13 +66,13 @@ def test_a_factorial_has_a_cell_for_every_optimizer_and_remedy(crossed: Factoria
 
 
 def test_the_effect_of_a_remedy_is_paired_by_the_seeds_that_failed_nowhere(crossed: Factorial) -> None:
-    """sgd: -1, -1.5, -1 with t(0.975, 2) = 4.303; adam: -0.5, -0.75, -0.25, -0.5 with t(0.975, 3) = 3.182."""
+    """sgd: -1, -1.5, -1 with t(0.975, 1.4) = 6.657; adam: -0.5, -0.75, -0.25, -0.5 with t(0.975, 1.8) = 4.795."""
     sgd, adam = crossed.effects
     assert (sgd.optimizer, sgd.remedy, sgd.difference.n) == ("sgd", "annealing", 3)
     assert sgd.difference.estimate == pytest.approx(-3.5 / 3)
-    assert sgd.difference.half_width == pytest.approx(4.3027 * math.sqrt(1 / 12) / math.sqrt(3), rel=1e-4)
+    assert sgd.difference.half_width == pytest.approx(6.6570 * math.sqrt(1 / 12) / math.sqrt(3), rel=1e-4)
     assert (adam.optimizer, adam.difference.n, adam.difference.estimate) == ("adam", 4, -0.5)
-    assert adam.difference.half_width == pytest.approx(3.1824 * math.sqrt(0.125 / 3) / 2, rel=1e-4)
+    assert adam.difference.half_width == pytest.approx(4.7949 * math.sqrt(0.125 / 3) / 2, rel=1e-4)
 
 
 def test_an_interaction_is_the_difference_of_two_effects_seed_by_seed(crossed: Factorial) -> None:
@@ -80,7 +80,7 @@ def test_an_interaction_is_the_difference_of_two_effects_seed_by_seed(crossed: F
     (found,) = crossed.interactions
     assert (found.remedy, found.optimizer, found.other, found.difference.n) == ("annealing", "adam", "sgd", 3)
     assert found.difference.estimate == pytest.approx(2 / 3)
-    assert found.difference.half_width == pytest.approx(4.3027 * math.sqrt(1 / 48) / math.sqrt(3), rel=1e-4)
+    assert found.difference.half_width == pytest.approx(6.6570 * math.sqrt(1 / 48) / math.sqrt(3), rel=1e-4)
 
 
 def test_every_workload_has_effects_of_its_own(tmp_path: Path) -> None:

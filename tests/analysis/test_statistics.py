@@ -14,6 +14,7 @@ from scipy import stats
 from vaestudy.analysis.statistics.budgets import expected_best
 from vaestudy.analysis.statistics.intervals import (
     Interval,
+    detectable,
     detectable_difference,
     independent_difference,
     is_bimodal,
@@ -27,12 +28,18 @@ from vaestudy.analysis.winners import winner
 VALUES = st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=12)
 
 
-def test_the_interval_of_a_mean_is_student_s() -> None:
-    values = [27.7, 27.9, 28.0, 27.6, 27.8]
-    expected = stats.t.interval(0.95, 4, loc=np.mean(values), scale=stats.sem(values))
+@pytest.mark.parametrize(
+    ("values", "freedom"),
+    [([27.7, 27.9], 1.0), ([27.7, 27.9, 28.0], 1.4), ([27.7, 27.9, 28.0, 27.6, 27.8], 2.2), ([*range(20)], 8.2)],
+)
+def test_the_interval_of_a_mean_is_student_s_at_two_fifths_of_the_degrees_of_freedom(
+    values: list[float], freedom: float
+) -> None:
+    expected = stats.t.interval(0.95, freedom, loc=np.mean(values), scale=stats.sem(values))
     found = mean_interval(values)
     assert (found.low, found.high) == pytest.approx(expected)
-    assert found.half_width == pytest.approx(2.776 * np.std(values, ddof=1) / math.sqrt(5), rel=1e-3)
+    assert (found.estimate, found.n) == (pytest.approx(np.mean(values)), len(values))
+    assert found.half_width == pytest.approx((expected[1] - expected[0]) / 2)
 
 
 @pytest.mark.parametrize("values", [[], [1.0]])
@@ -47,12 +54,6 @@ def test_the_interval_moves_with_its_values(values: list[float], shift: float) -
     here, there = mean_interval(values), mean_interval([value + shift for value in values])
     assert there.estimate == pytest.approx(here.estimate + shift, abs=1e-6)
     assert there.half_width == pytest.approx(here.half_width, abs=1e-6)
-
-
-def test_the_interval_of_a_mean_covers_the_truth_in_95_of_100_samples() -> None:
-    samples = np.random.default_rng(7).normal(28.0, 0.3, size=(1500, 5))
-    covered = [found.low <= 28.0 <= found.high for found in map(mean_interval, samples.tolist())]
-    assert np.mean(covered) == pytest.approx(0.95, abs=0.018)  # three standard errors
 
 
 @pytest.mark.parametrize(
@@ -110,14 +111,27 @@ def test_what_seeds_share_does_not_blur_their_difference() -> None:
     assert paired_difference(ours, theirs).half_width < 0.05
 
 
-def test_a_true_difference_of_the_detectable_size_is_found_in_about_80_of_100_studies() -> None:
-    generator, seeds = np.random.default_rng(3), 10
-    size = (stats.t.ppf(0.975, seeds - 1) + stats.t.ppf(0.8, seeds - 1)) / math.sqrt(seeds)
-    found = [mean_interval(row).low > 0 for row in generator.normal(size, 1.0, size=(1500, seeds)).tolist()]
-    spread = dict(enumerate(stats.norm.ppf((np.arange(seeds) + 0.5) / seeds)))
-    unit = {seed: value / np.std(list(spread.values()), ddof=1) for seed, value in spread.items()}
-    assert detectable_difference(unit, dict.fromkeys(unit, 0.0)) == pytest.approx(size)
-    assert np.mean(found) == pytest.approx(0.8, abs=0.04)
+@pytest.mark.parametrize("seeds", [2, 3, 5, 10])
+@pytest.mark.parametrize("power", [0.8, 0.5])
+def test_a_true_difference_of_the_detectable_size_exceeds_the_interval_with_the_stated_power(
+    seeds: int, power: float
+) -> None:
+    generator = np.random.default_rng(seeds)
+    ours, theirs = (dict(enumerate(generator.normal(size=seeds).tolist())) for _ in range(2))
+    differences = [ours[seed] - theirs[seed] for seed in range(seeds)]
+    shift = detectable_difference(ours, theirs, power) / stats.sem(differences)
+    critical = stats.t.ppf(0.975, (2 * seeds + 1) / 5)
+    assert stats.nct.sf(critical, seeds - 1, shift) == pytest.approx(power, abs=1e-5)
+    assert detectable(mean_interval(differences), power) == pytest.approx(shift * stats.sem(differences))
+
+
+@pytest.mark.parametrize("seeds", [3, 5, 10])
+def test_a_true_difference_of_the_detectable_size_is_found_in_80_of_100_studies(seeds: int) -> None:
+    values = stats.norm.ppf((np.arange(seeds) + 0.5) / seeds)
+    size = detectable(mean_interval((values / np.std(values, ddof=1)).tolist()))
+    samples = np.random.default_rng(3).normal(size, 1.0, size=(3000, seeds))
+    found = [mean_interval(row).low > 0 for row in samples.tolist()]
+    assert np.mean(found) == pytest.approx(0.8, abs=0.022)  # three standard errors
 
 
 def test_one_seed_detects_nothing() -> None:
@@ -159,9 +173,48 @@ def test_two_groups_are_seen_where_there_are_two(values: list[float], expected: 
     assert is_bimodal(values) is expected
 
 
-def test_one_group_of_ten_seeds_hardly_ever_looks_like_two() -> None:
-    samples = np.random.default_rng(5).normal(size=(1000, 10)).tolist()
-    assert sum(map(is_bimodal, samples)) <= 5
+def test_a_gap_is_judged_by_the_spread_within_the_groups_that_it_makes() -> None:
+    """Two pairs, 1 apart each: the deviation within is sqrt((0.5 + 0.5) / 2)."""
+    limit = (1.5 + 14.8 / 4**0.75 + 150 / 16) * math.sqrt(0.5)
+    assert is_bimodal([1.0, 2.0, 2.001 + limit, 3.001 + limit])
+    assert not is_bimodal([1.0, 2.0, 1.999 + limit, 2.999 + limit])
+
+
+def test_groups_of_two_and_eight_have_the_spread_of_all_ten_about_their_own_means() -> None:
+    few, many = [0.0, 1.0], np.array([0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5])
+    within = math.sqrt((np.var(few) * 2 + many.var() * 8) / 8)
+    limit = (1.5 + 14.8 / 10**0.75 + 150 / 1024) * within
+    for low, high in ((few, many), (many, few)):
+        assert is_bimodal([*low, *(np.array(high) + max(low) + limit * 1.0001)])
+        assert not is_bimodal([*low, *(np.array(high) + max(low) + limit * 0.9999)])
+
+
+@pytest.mark.parametrize("values", [[], [1.0], [1.0, 9.0], [1.0, 1.0, 9.0], [5.0] * 8, [5.0, 5.0, 5.0, 5.0 + 1e-12]])
+def test_few_values_or_equal_ones_are_no_two_groups(values: list[float]) -> None:
+    assert not is_bimodal(values)
+
+
+def test_two_pairs_without_any_spread_are_two_groups() -> None:
+    assert is_bimodal([52.9, 28.1, 28.1, 52.9])
+
+
+@pytest.mark.parametrize("n", [4, 5, 6, 8, 10, 20])
+def test_one_group_hardly_ever_looks_like_two(n: int) -> None:
+    samples = np.random.default_rng(5).normal(size=(3000, n)).tolist()
+    assert np.mean([is_bimodal(sample) for sample in samples]) <= 0.015
+
+
+@pytest.mark.parametrize("n", [6, 10, 20])
+def test_one_skewed_group_seldom_looks_like_two(n: int) -> None:
+    samples = np.random.default_rng(6).exponential(size=(2000, n)).tolist()
+    assert np.mean([is_bimodal(sample) for sample in samples]) <= 0.06
+
+
+@pytest.mark.parametrize(("n", "power"), [(6, 0.58), (8, 0.88), (10, 0.95), (20, 0.99)])
+def test_two_groups_ten_deviations_apart_are_seen_the_surer_the_more_seeds(n: int, power: float) -> None:
+    generator = np.random.default_rng(n)
+    far = [10.0 * (np.arange(n) < count) for count in np.clip(generator.binomial(n, 0.4, 1000), 2, n - 2)]
+    assert np.mean([is_bimodal((centre + generator.normal(size=n)).tolist()) for centre in far]) > power
 
 
 @given(st.dictionaries(st.integers(0, 20), st.one_of(st.none(), st.floats(-5, 5))), st.integers(1, 21))

@@ -88,7 +88,7 @@ def test_the_report_shows_what_the_terminal_prints(two_groups: Builder) -> None:
 
 def test_a_reader_is_warned_of_seeds_in_two_groups(two_groups: Builder) -> None:
     notes = report(two_groups.folder)[0].notes
-    assert "sgd: the seeds fall into two groups; read its failure rates, not its mean alone." in notes
+    assert "sgd: its seeds fall into two groups; read its failure rates, not its mean alone." in notes
 
 
 def test_a_difference_that_may_be_nothing_says_what_would_have_been_seen(small: Builder) -> None:
@@ -96,7 +96,7 @@ def test_a_difference_that_may_be_nothing_says_what_would_have_been_seen(small: 
         small.search(method, [28.0])
         small.confirm(method, 0, [28.0 + shift * (-1) ** seed for seed in range(4)])
     assert any(
-        "sgd: not told apart from adam; 4 seeds would detect 0.0" in note for note in report(small.folder)[0].notes
+        "sgd: not told apart from adam; 4 seeds would tell 0.0" in note for note in report(small.folder)[0].notes
     )
 
 

@@ -14,7 +14,8 @@ from tests.chaos.ledger import Ledger
 from tests.fixtures.hosts import Host, Hosts, hosts
 from tests.fixtures.ray_cluster import cluster_of, trainers
 from tests.launched import SMALL, calm, finished, runs_of, until, vaestudy
-from vaestudy.records import RunRecord, attempt_folder, read_spool
+from vaestudy.records import RunRecord, attempt_folder
+from vaestudy.spools import read_spool
 
 __all__ = ["hosts"]
 

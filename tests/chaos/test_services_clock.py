@@ -16,7 +16,15 @@ from tests.launched import ROOT, finished, until, vaestudy
 from vaestudy.study.folder import StudyFolder
 from vaestudy.study.status import Status, status
 
-TINY = ["search.trials=2", "confirm.seeds=1", "confirm.sources=0", "target.seeds=1", "train.epochs=20"]
+TINY = [
+    "search.trials=2",
+    "search.replicates=1",
+    "resources.population=1",
+    "confirm.seeds=1",
+    "confirm.sources=0",
+    "target.seeds=1",
+    "train.epochs=20",
+]
 TINY += ["confirm.iwae_samples=5", "plugins=[tests.chaos.clocks]", "tracking.figures=false", "report.figures=false"]
 
 

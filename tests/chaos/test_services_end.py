@@ -12,7 +12,15 @@ from tests.chaos.ledger import Ledger
 from tests.launched import finished, until, vaestudy
 from tests.tracking.conftest import Server, Shelf
 
-TINY = ["search.trials=2", "confirm.seeds=1", "confirm.sources=0", "target.seeds=1", "train.epochs=20"]
+TINY = [
+    "search.trials=2",
+    "search.replicates=1",
+    "resources.population=1",
+    "confirm.seeds=1",
+    "confirm.sources=0",
+    "target.seeds=1",
+    "train.epochs=20",
+]
 TINY += ["confirm.iwae_samples=5", "tracking.figures=false", "report.figures=false"]
 
 

@@ -124,7 +124,7 @@ def test_plan_counts_the_runs(there: Path, capsys: pytest.CaptureFixture[str]) -
         "train.epochs=10",
     )
     lines = [json.loads(line) for line in out.splitlines()]
-    assert [line["grad_evals"] for line in lines] == [(7 + 3 + 3 * 2) * 10 * 18] * 4
+    assert [line["grad_evals"] for line in lines] == [(5 * (7 + 3) + 3 * 2) * 10 * 18] * 4
 
 
 def test_a_bad_file_is_told_every_problem_with_its_line(there: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -128,7 +128,7 @@ def test_the_image_has_every_program_that_is_called_in_it(buildah: Buildah, cont
 
 
 def test_the_image_trains(buildah: Buildah, container: str) -> None:
-    command = "cd /tmp && vaestudy launch /mine/quickstart.yaml search.trials=1 train.epochs=2 confirm.seeds=0"
+    command = "cd /tmp && vaestudy launch /mine/quickstart.yaml search.trials=1 train.epochs=3 confirm.seeds=0"
     settings = "confirm.sources=0 target.seeds=1 tracking.mlflow=none"
     said = buildah.run(container, "bash", "-c", f"{command} {settings} --results /tmp/results", mount=ROOT / "studies")
     assert "sgd" in said

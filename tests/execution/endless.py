@@ -20,6 +20,7 @@ from tests.execution.places import PLACES
 from tests.launched import ROOT
 from tests.tasks import settings
 from vaestudy.errors import VaestudyError
+from vaestudy.evaluation import Samples
 from vaestudy.execution.cluster import Cluster, connect, disconnect
 from vaestudy.execution.jobs import Common, Job
 from vaestudy.execution.tuner import execute
@@ -52,7 +53,7 @@ def common_of(folder: Path, device: str, plugins: tuple[str, ...] = ()) -> Commo
         checkpoint_seconds=3600,
         silence=240,
         retries=0,
-        iwae_samples=2,
+        samples=Samples(elbo=2, iwae=2, weight_draws=2),
         seed=0,
     )
 

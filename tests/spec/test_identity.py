@@ -37,7 +37,7 @@ def test_any_text_survives_the_dump(tmp_path_factory: pytest.TempPathFactory, te
 
 
 def test_the_hash_is_the_same_in_every_process(tmp_path: Path) -> None:
-    assert study_hash(load(tmp_path)) == "a6f31d127e900cf0"
+    assert study_hash(load(tmp_path)) == "823cae43a8c98777"
 
 
 def test_the_order_of_keys_does_not_change_the_hash(tmp_path: Path) -> None:
@@ -72,6 +72,8 @@ def test_what_changes_no_number_does_not_change_the_hash(tmp_path: Path, overrid
         "methods.adam.search.lr.log=[1e-5, 1e-1]",
         "search.sampler.name=random",
         "confirm.iwae_samples=11",
+        "confirm.elbo_samples=51",
+        "confirm.weight_draws=401",
         "resources.population=1",
         "workloads.grey.data.seed=1",
         "methods.adam.fixed.eps=1e-7",

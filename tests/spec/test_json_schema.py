@@ -65,4 +65,4 @@ def test_the_real_studies_keep_the_protocol(name: str) -> None:
     rates = [method.search["lr"].log for method in study.methods.values()]
     assert all(bounds is not None and bounds[1] / bounds[0] >= 1e5 * (1 - 1e-9) for bounds in rates)
     assert study.search.pruner.name == "none"
-    assert study.confirm.seeds >= 10
+    assert study.search.replicates >= 10

@@ -108,8 +108,8 @@ def test_the_note_has_the_answer_of_the_largest_budget_in_its_first_line() -> No
 
 
 def test_the_notes_means_leave_out_what_failed() -> None:
-    collapsed = End("done", 1, 1.0, failure="collapsed", metrics={"final/test_nll": 52.9})
-    sound = replace(collapsed, failure="none", metrics={"final/test_nll": 28.8})
+    collapsed = End("done", 1, 1.0, failure="collapsed", metrics={"final/test_nelbo": 52.9})
+    sound = replace(collapsed, failure="none", metrics={"final/test_nelbo": 28.8})
     records = [done(0, 3.0), *(record(uid=f"c{end.failure}", stage="confirm", end=end) for end in (collapsed, sound))]
     assert "| adam | 28.80 | 1 |" in note.note(synthetic.study(), records, "1")
 
@@ -117,7 +117,7 @@ def test_the_notes_means_leave_out_what_failed() -> None:
 def test_the_notes_table_leaves_out_confirmed_trials_that_did_not_win() -> None:
     records = [done(0, 3.0), done(1, 2.0)]
     for trial, value in enumerate((30.0, 20.0)):
-        end = End("done", 1, 1.0, metrics={"final/test_nll": value})
+        end = End("done", 1, 1.0, metrics={"final/test_nelbo": value})
         records.append(record(uid=f"c{trial}", stage="confirm", trial=trial, end=end))
     assert "| adam | 20.00 | 1 |" in note.note(synthetic.study(), records, "1")
 

@@ -112,6 +112,7 @@ def test_a_run_carries_settings_data_and_figures(tmp_path: Path, make_shipper: M
         "workload": "digits-mlp",
         "optimizer": "adam",
         "seed": "0",
+        "replicate": "1",
         "lr": "0.1",
         "log10_lr": "-1",
         "beta.over": "0",

@@ -17,22 +17,23 @@ import numpy as np
 from scipy import stats
 
 from vaestudy.analysis import definitions
-from vaestudy.analysis.compare import FAILURES, Comparison, Row, compare
+from vaestudy.analysis.compare import FAILURES, Comparison, Row, compare, means
 from vaestudy.analysis.definitions import Definition, Difference
 from vaestudy.analysis.frames import Records
-from vaestudy.analysis.statistics.intervals import LEVEL, Interval, paired_difference
+from vaestudy.analysis.statistics.intervals import LEVEL, Interval
+from vaestudy.analysis.statistics.methods import Scores, difference
 from vaestudy.analysis.tables import DASH, estimate, paired, rate
 
-PAIRED, WELCH = "paired by seed", "Welch"
+PAIRED, WELCH = "paired by {unit}", "Welch"
 HEADER = (
     "workload",
     "trials",
     "method",
     "study",
-    "test NLL ↓ [nats]",
-    "seeds",
+    "score ↓ [nats]",
+    "sound seeds",
     *(f"{kind} [95 %]" for kind in FAILURES),
-    "ΔNLL to the first [nats] (detectable)",
+    "Δ to the first [nats] (detectable)",
     "interval",
 )
 
@@ -43,17 +44,18 @@ class Line:
 
     Attributes:
         workload, method: as the first of the studies names them.
-        nll: over the confirmation seeds that neither collapsed nor diverged; seeds: of all that ended.
-        difference: NLL minus that of the first study in which the cell is; None for that study itself.
-        test: how the difference's interval was made: paired by seed, or Welch's.
+        score: the primary score over the units of the confirmation runs that did not fail.
+        seeds: confirmation runs that did not fail, of all that ended.
+        difference: the score minus that of the first study in which the cell is; None for that study itself.
+        test: how the difference's interval was made: paired by unit, or Welch's.
     """
 
     workload: str
     budget: int
     method: str
     study: str
-    nll: Interval
-    seeds: int
+    score: Interval
+    seeds: tuple[int, int]
     failures: dict[str, Interval]
     difference: Interval | None
     test: str
@@ -65,8 +67,8 @@ class Line:
             str(self.budget),
             self.method,
             self.study,
-            estimate(self.nll),
-            f"{self.nll.n}/{self.seeds}",
+            estimate(self.score),
+            "{}/{}".format(*self.seeds),
             *(rate(self.failures[kind]) for kind in FAILURES),
             self._difference(),
             self.test or DASH,
@@ -75,7 +77,7 @@ class Line:
     def _difference(self) -> str:
         if self.difference is None:
             return "first"
-        return paired(self.difference) if self.test == PAIRED else estimate(self.difference, signed=True)
+        return estimate(self.difference, signed=True) if self.test == WELCH else paired(self.difference)
 
 
 @dataclass(frozen=True)
@@ -172,26 +174,32 @@ def _line(first: tuple[_Entrant, Row], member: tuple[_Entrant, Row]) -> Line:
     (one, reference), (other, row) = first, member
     difference, test = None, ""
     if member is not first:
-        difference, test = _difference(row.scores, reference.scores, one.study["seed"] == other.study["seed"])
+        difference, test = _difference(row.scores, reference.scores, _same_units(one, other))
+        test = test.format(unit=one.records.unit)
     return Line(
         workload=reference.workload,
         budget=row.budget,
         method=reference.method,
         study=other.label,
-        nll=row.nll,
-        seeds=row.seeds,
+        score=row.score,
+        seeds=(row.sound, row.seeds),
         failures=row.confirm_failures,
         difference=difference,
         test=test,
     )
 
 
-def _difference(ours: Mapping[int, float], theirs: Mapping[int, float], same_seed: bool) -> tuple[Interval, str]:
-    """Ours minus theirs. A run's random numbers follow from the study's seed and its own: only where both agree does
-    a seed mean the same initialisation, order and noise."""
-    if same_seed and len(set(ours) & set(theirs)) >= 2:
-        return paired_difference(ours, theirs), PAIRED
-    return welch_difference(list(ours.values()), list(theirs.values())), WELCH
+def _same_units(one: _Entrant, other: _Entrant) -> bool:
+    """Whether a unit means the same initialisation, order and noise in both: a run's random numbers follow from the
+    study's seed and its own."""
+    return bool(one.study["seed"] == other.study["seed"] and one.records.unit == other.records.unit)
+
+
+def _difference(ours: Scores, theirs: Scores, same_units: bool) -> tuple[Interval, str]:
+    """Ours minus theirs."""
+    if same_units and len(ours.keys() & theirs.keys()) >= 2:
+        return difference(ours, theirs), PAIRED
+    return welch_difference(list(means(ours).values()), list(means(theirs).values())), WELCH
 
 
 def welch_difference(ours: Sequence[float], theirs: Sequence[float]) -> Interval:
@@ -264,8 +272,11 @@ def _notes(one: _Entrant, other: _Entrant, groups: Sequence[_Group]) -> Iterator
     shared = [rows for group in groups if {one, other} <= (rows := dict(group)).keys()]
     if one.records.facts["hash"] == other.records.facts["hash"]:
         yield f"{pair}: the same study by its hash; differences come from machines, code and failures alone"
-    if shared and one.study["seed"] == other.study["seed"]:
-        yield f"{pair}: the same study seed, hence common random numbers: differences are {PAIRED}"
+    if shared and _same_units(one, other):
+        paired_by = PAIRED.format(unit=one.records.unit)
+        yield f"{pair}: the same study seed, hence common random numbers: differences are {paired_by}"
+    elif shared and one.study["seed"] == other.study["seed"]:
+        yield f"{pair}: one has replicates of its searches, the other one search each: {WELCH}'s interval"
     elif shared:
         seeds = f"{one.study['seed']} -> {other.study['seed']}"
         yield f"{pair}: different study seeds ({seeds}), no common random numbers: {WELCH}'s interval"
@@ -284,7 +295,8 @@ def _notes(one: _Entrant, other: _Entrant, groups: Sequence[_Group]) -> Iterator
         for row in entrant.comparison.rows:
             if row.bimodal:
                 cell = f"{row.workload}/{row.method}"
-                yield f"{entrant.label}: the seeds of {cell} fall into two groups; read its failure rates, not its mean"
+                unit = entrant.records.unit
+                yield f"{entrant.label}: {cell}'s {unit}s fall into two groups; read its failure rates, not its mean"
         if not _known(entrant):
             yield f"{entrant.label}: code and hardware were not recorded"
 

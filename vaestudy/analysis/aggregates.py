@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from vaestudy.analysis.compare import confirmed
+from vaestudy.analysis.compare import by_unit, confirmed
 from vaestudy.analysis.frames import Records, column
 from vaestudy.analysis.statistics.aggregate import (
     Profile,
@@ -28,9 +28,9 @@ class Aggregate:
     """One method over all workloads with a usable target.
 
     Attributes:
-        iqm: interquartile mean of the utilities of its confirmation runs; failures count 0.
+        iqm: interquartile mean of the utilities of its units; a unit's is the mean over its runs, failures count 0.
         gap: optimality gap, the mean shortfall of those utilities from 1.
-        improvement: the chance that one of its runs beats one of the baseline's; None for the baseline.
+        improvement: the chance that one of its units beats one of the baseline's; None for the baseline.
         profile: the share of workloads on which it reaches the target within a factor of the fastest method.
     """
 
@@ -48,13 +48,14 @@ class Aggregates:
     Attributes:
         refused: why there are no utilities and no profiles; empty where there are.
         ranks: Friedman's test over workloads, or why it is not made.
-        pairs: seed-paired Wilcoxon tests by workload, with Holm's correction within a workload.
+        pairs: Wilcoxon tests paired by unit, by workload, with Holm's correction within a workload, or why there are
+            none.
     """
 
     methods: tuple[Aggregate, ...]
     refused: str
     ranks: FriedmanTest | Refusal
-    pairs: Mapping[str, Sequence[PairedTest]]
+    pairs: Mapping[str, Sequence[PairedTest] | Refusal]
 
 
 def aggregates(records: Records, goals: Sequence[Target], reaches: Sequence[Reach], baseline: str) -> Aggregates:
@@ -88,18 +89,19 @@ def _methods(
 
 
 def utilities(records: Records, goals: Sequence[Target], method: str) -> list[list[float]]:
-    """The utilities of a method's confirmation runs, by workload; a run that diverged or collapsed scores 0."""
+    """The utilities of a method's units, by workload: means over a unit's runs, of which one that failed scores 0."""
     return [_utilities(records, goal, method) for goal in goals]
 
 
 def _utilities(records: Records, goal: Target, method: str) -> list[float]:
-    runs = confirmed(records, goal.workload, method, records.budgets[-1])[1]
-    losses, trivial = _sound_losses(runs), trivial_of(records, goal.workload)
-    return [normalised_score(loss, trivial, goal.nats) for loss in losses]
+    runs = confirmed(records, goal.workload, method, records.budgets[-1])
+    trivial = trivial_of(records, goal.workload)
+    found = [normalised_score(loss, trivial, goal.nats) for loss in _sound_losses(runs)]
+    return list(by_unit(records, runs.assign(utility=found), "utility").values())
 
 
 def _sound_losses(runs: pd.DataFrame) -> pd.Series[float]:
-    """L_val, NaN for runs that diverged or collapsed."""
+    """L_val, NaN for runs that failed."""
     return column(runs, "final/val_nelbo").where(runs["failure"] == "none")
 
 
@@ -108,12 +110,12 @@ def _median_time(reach: Reach) -> float:
 
 
 def _losses(records: Records, workload: str) -> dict[str, dict[int, float]]:
-    """L_val by method and seed; a run that diverged or collapsed is as bad as the trivial model, and none is worse."""
+    """L_val by method and unit; a run that failed is as bad as the trivial model, and none is worse."""
     losses, trivial = {}, trivial_of(records, workload)
     for method in records.methods:
-        runs = confirmed(records, workload, method, records.budgets[-1])[1]
+        runs = confirmed(records, workload, method, records.budgets[-1])
         capped = _sound_losses(runs).fillna(trivial).clip(upper=trivial)
-        losses[method] = dict(zip(runs["seed"].astype(int), capped, strict=True))
+        losses[method] = by_unit(records, runs.assign(capped=capped), "capped")
     return losses
 
 

@@ -10,15 +10,15 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from vaestudy.analysis.compare import Comparison, Row, by_trial, confirmed, sound, trials
+from vaestudy.analysis.compare import Comparison, Row, confirmed, sound, trials, winners
 from vaestudy.analysis.definitions import INDEPENDENT
 from vaestudy.analysis.frames import Records, column
 from vaestudy.analysis.spaces import Dimension, short, space, unit_cube
-from vaestudy.analysis.statistics.intervals import Interval, detectable, paired_difference, rate_difference
+from vaestudy.analysis.statistics.intervals import Interval, detectable, rate_difference
+from vaestudy.analysis.statistics.methods import difference
 from vaestudy.analysis.statistics.subboxes import subbox_ranks
 from vaestudy.analysis.statistics.variance import variance_split
 from vaestudy.analysis.tables import minus
-from vaestudy.analysis.winners import winner
 from vaestudy.records import VARIED, trial_name
 
 EDGE = 0.1
@@ -184,14 +184,15 @@ def _differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
 
 
 def _boundaries(records: Records, workload: str) -> Iterator[Audit]:
-    winners = {method: _winning_trial(records, workload, method) for method in records.methods}
-    if not any(map(len, winners.values())):
+    won = {method: _winning_trials(records, workload, method) for method in records.methods}
+    if not any(map(len, won.values())):
         return
-    at_edge = [
+    at_edge = dict.fromkeys(
         f"{method} at the {side} end of {dimension.key} ({dimension.low:g} to {dimension.high:g})"
-        for method, trial in winners.items()
-        for dimension, side in _edges(space(records, method), trial)
-    ]
+        for method, found in won.items()
+        for row in range(len(found))
+        for dimension, side in _edges(space(records, method), found.iloc[[row]])
+    )
     if at_edge:
         text = f"{workload}: {'; '.join(at_edge)}: widen these ranges for every method of the chain"
         yield Audit("Boundary", "warning", text)
@@ -199,10 +200,10 @@ def _boundaries(records: Records, workload: str) -> Iterator[Audit]:
         yield Audit("Boundary", "fine", f"{workload}: no winner lies in the outer 10 % of a log range")
 
 
-def _winning_trial(records: Records, workload: str, method: str) -> pd.DataFrame:
-    """The row of the winner at the largest budget; no row where no trial reached the cap."""
+def _winning_trials(records: Records, workload: str, method: str) -> pd.DataFrame:
+    """The rows of the winners at the largest budget, one a replicate in which a trial reached the cap."""
     search = trials(records, workload, method)
-    return search[search["trial"] == confirmed(records, workload, method, records.budgets[-1])[0]]
+    return search[search["trial"] == search["replicate"].map(winners(records, workload, method, records.budgets[-1]))]
 
 
 def _edges(dimensions: Sequence[Dimension], trial: pd.DataFrame) -> Iterator[tuple[Dimension, str]]:
@@ -235,7 +236,7 @@ def _contains(workload: str, whole: Row, part: Row) -> Iterator[Audit]:
     if fails.low > 0:
         told = f"{whole.failed} of {whole.seeds} seeds instead of {part.failed} of {part.seeds}"
         yield Audit("Inclusion", "warning", f"{pair} and fails in {told}: under-tuned at this budget")
-    worse = paired_difference(whole.scores, part.scores)
+    worse = difference(whole.scores, part.scores)
     told = minus(f"{worse.estimate:+.2f} [{worse.low:+.2f}, {worse.high:+.2f}]")
     told += f" nats, detectable {detectable(worse):.2f}"
     if worse.low > 0:
@@ -266,25 +267,23 @@ def _cube(records: Records, search: pd.DataFrame, method: str) -> tuple[Any, Any
 
 def _best_checkpoint(records: Records, workload: str) -> Iterator[Audit]:
     other = [
-        f"{method} {trial_name(best)} instead of {trial_name(cap)}"
+        f"{method} {trial_name(at_best[replicate])} instead of {trial_name(number)}"
         for method in records.methods
-        for cap in [_winner(records, workload, method, "final/val_nelbo")]
-        for best in [_winner(records, workload, method, "final/best_val_nelbo")]
-        if best is not None and cap is not None and best != cap
+        for at_best in [winners(records, workload, method, records.budgets[-1], "final/best_val_nelbo")]
+        for replicate, number in winners(records, workload, method, records.budgets[-1]).items()
+        if at_best.get(replicate, number) != number
     ]
     if other:
         text = f"{workload}: judged at each trial's best epoch and not at the cap, these would win: {'; '.join(other)}"
         yield Audit("Selection", "note", text)
 
 
-def _winner(records: Records, workload: str, method: str, metric: str) -> int | None:
-    return winner(by_trial(trials(records, workload, method), metric), records.budgets[-1])
-
-
 def _variance(records: Records, workload: str) -> Iterator[Audit]:
     runs = records.runs[(records.runs["workload"] == workload) & (records.runs["stage"] == "sources")]
     for method in records.methods:
-        number, confirmations = confirmed(records, workload, method, records.budgets[-1])
+        number = winners(records, workload, method, records.budgets[-1]).get(0)
+        confirmations = confirmed(records, workload, method, records.budgets[-1])
+        confirmations = confirmations[confirmations["replicate"] == 0]
         sources = runs[(runs["method"] == method) & (runs["trial"] == number)]
         if len(sources):
             init, order, noise = (_sound_losses(sources[sources["varied"] == varied]) for varied in VARIED)

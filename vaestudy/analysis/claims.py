@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from vaestudy.analysis.audits import independent
-from vaestudy.analysis.compare import Comparison, Row, by_seed, confirmed, trials
+from vaestudy.analysis.compare import Comparison, Row, by_unit, confirmed, scores, trials
 from vaestudy.analysis.factorial import Factorial
 from vaestudy.analysis.frames import Records, column
 from vaestudy.analysis.outcomes import sensitivity
@@ -20,9 +20,9 @@ from vaestudy.analysis.statistics.intervals import (
     Interval,
     detectable,
     independent_difference,
-    paired_difference,
     rate_difference,
 )
+from vaestudy.analysis.statistics.methods import Scores, difference
 from vaestudy.analysis.tables import minus
 from vaestudy.analysis.targets import Reach
 
@@ -93,7 +93,7 @@ class Evidence:
 
     def confirmed(self, method: str) -> pd.DataFrame:
         """The winner's confirmation runs at the largest budget."""
-        return confirmed(self.records, self.workload, method, self.records.budgets[-1])[1]
+        return confirmed(self.records, self.workload, method, self.records.budgets[-1])
 
 
 def claims(
@@ -150,7 +150,7 @@ def _worse_optimum(data: Evidence) -> Claim:
     sgd, adam = data.best(SGD), data.best(ADAM)
     if sgd is None or adam is None:
         return _untested(statement, "it needs both families")
-    worse = paired_difference(adam.scores, sgd.scores)
+    worse = difference(adam.scores, sgd.scores)
     return Claim(statement, _against(worse, 0.0), f"test NLL, {adam.method} less {sgd.method}: {_paired(worse)}")
 
 
@@ -205,9 +205,9 @@ def _cost_of_weights(data: Evidence, ivon: Row | None, adam: Row | None) -> Clai
         return _untested(statement, "it needs both families")
     if data.records.study["resources"]["population"] > 1:
         return _untested(statement, "seconds are compared only between runs that train alone (population 1)")
-    slower = paired_difference(*(_log_seconds(data.confirmed(row.method)) for row in (ivon, adam)))
+    slower = difference(_log_seconds(data, ivon.method), _log_seconds(data, adam.method))
     ratio = Interval(math.exp(slower.estimate), math.exp(slower.low), math.exp(slower.high), slower.n)
-    worse = paired_difference(ivon.scores, adam.scores)
+    worse = difference(ivon.scores, adam.scores)
     text = (
         f"{_spread(ratio)} times the seconds of {adam.method} a gradient evaluation; test NLL {_paired(worse)} "
         "at equal ones"
@@ -217,17 +217,19 @@ def _cost_of_weights(data: Evidence, ivon: Row | None, adam: Row | None) -> Clai
 
 def _use_of_weights(data: Evidence, ivon: Row | None) -> Claim:
     statement = "Its uncertainty is useful: averaging over weights improves the test NLL"
-    averaged = by_seed(data.confirmed(ivon.method), "final/test_nll_weights") if ivon else {}
+    averaged = scores(data.records, data.confirmed(ivon.method), "final/test_nll_weights") if ivon else {}
     if ivon is None or not averaged:
         return _untested(statement, "no confirmation run was judged over a posterior of its weights")
-    gain = paired_difference(averaged, ivon.scores)
+    gain = difference(averaged, scores(data.records, data.confirmed(ivon.method), "final/test_nll_at_mean"))
     return Claim(statement, _against(gain, 0.0, below=True), f"test NLL, averaged less at the mean: {_paired(gain)}")
 
 
-def _log_seconds(runs: pd.DataFrame) -> dict[int, float]:
-    """The logarithm of the seconds that a gradient evaluation took, by seed."""
+def _log_seconds(data: Evidence, method: str) -> Scores:
+    """The logarithm of the seconds that a gradient evaluation took, by unit."""
+    runs = data.confirmed(method)
     seconds = np.log(column(runs, "final/train_seconds") / column(runs, "final/grad_evals"))
-    return {int(seed): value for seed, value in zip(runs["seed"], seconds, strict=True) if math.isfinite(value)}
+    found = by_unit(data.records, runs.assign(log_seconds=seconds), "log_seconds")
+    return {unit: np.array([value]) for unit, value in found.items()}
 
 
 # --- remedies ---------------------------------------------------------------------------------------------------------

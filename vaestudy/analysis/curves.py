@@ -11,13 +11,13 @@ COLUMNS = ["workload", "method", "grad_evals", "mean_nats", "low_nats", "high_na
 
 
 def curves(records: Records) -> pd.DataFrame:
-    """Mean and range over the seeds that neither diverged nor collapsed, of the winners at the largest budget.
+    """Mean and range over the runs that did not fail, of the winners at the largest budget.
 
     Returns:
-        One row an evaluation that all of a method's seeds have; the columns are ``COLUMNS``.
+        One row an evaluation that all of a method's runs have; the columns are ``COLUMNS``.
     """
     parts = [
-        _summary(seed_curves(records, sound(confirmed(records, workload, method, records.budgets[-1])[1]))).assign(
+        _summary(seed_curves(records, sound(confirmed(records, workload, method, records.budgets[-1])))).assign(
             workload=workload, method=method
         )
         for workload in records.study["workloads"]

@@ -43,6 +43,7 @@ WHY = {
     "allocation": "trials are shared out in another way",
     "sampler": "trials of stage T (independent) and stage P (model-based), or of different models, are never mixed",
     "pruner": "another rule stops trials, so equal numbers of trials do not cost the same",
+    "primary": "another primary score: test −ELBO and test NLL are not compared with each other",
     "iwae_samples": "another bound: the importance-weighted NLL falls with the number of samples",
 }
 """What it means that a key differs, by the beginning of the key; the longest that fits."""
@@ -97,7 +98,8 @@ def conditions(study: Mapping[str, Any]) -> Definition:
     values = {"allocation": search["allocation"], "sampler": stage(search), "pruner": search["pruner"]}
     if search["pruner"]["name"] == "none":
         values["pruner"] = "none"  # its other keys mean nothing then
-    return Definition(dict(leaves({**values, "iwae_samples": study["confirm"]["iwae_samples"]})))
+    scored = {"primary": study["report"]["primary"], "iwae_samples": study["confirm"]["iwae_samples"]}
+    return Definition(dict(leaves({**values, **scored})))
 
 
 def space(study: Mapping[str, Any]) -> Definition:

@@ -5,20 +5,22 @@ A study is a factorial where its methods fix their remedy and every optimizer me
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from vaestudy.analysis.compare import Comparison, Row
 from vaestudy.analysis.frames import Records
-from vaestudy.analysis.statistics.intervals import Interval, mean_interval, paired_difference
+from vaestudy.analysis.statistics.intervals import Interval
+from vaestudy.analysis.statistics.methods import Scores, difference, simultaneous
 
 PLAIN = "none"
 
 
 @dataclass(frozen=True)
 class Effect:
-    """What a remedy does to a tuned optimizer on a workload: test NLL with it less without it, paired by seed; nats."""
+    """What a remedy does to a tuned optimizer on a workload: the primary score with it less without it, paired by
+    unit, for all effects of the workload at once; nats."""
 
     workload: str
     optimizer: str
@@ -28,7 +30,8 @@ class Effect:
 
 @dataclass(frozen=True)
 class Interaction:
-    """How much more a remedy helps one optimizer than another: the difference of their effects, paired by seed."""
+    """How much more a remedy helps one optimizer than another: the difference of their effects, paired by
+    unit, for all interactions of the workload at once; nats."""
 
     workload: str
     remedy: str
@@ -110,25 +113,37 @@ def _train(study: Mapping[str, Any], method: str) -> dict[str, Any]:
 
 
 def _effects(cells: Mapping[tuple[str, str, str], Row]) -> list[Effect]:
+    remedied = [key for key in cells if key[2] != PLAIN]
     return [
-        Effect(
-            workload,
-            optimizer,
-            name,
-            paired_difference(row.scores, cells[workload, optimizer, PLAIN].scores),
-        )
-        for (workload, optimizer, name), row in cells.items()
-        if name != PLAIN
+        Effect(*key, _at_once(cells[key].scores, cells[key[0], key[1], PLAIN].scores, _alike(remedied, key)))
+        for key in remedied
     ]
 
 
 def _interactions(cells: Mapping[tuple[str, str, str], Row]) -> list[Interaction]:
+    pairs = [
+        (one, other)
+        for one in cells
+        for other in cells
+        if one[0] == other[0] and one[2] == other[2] != PLAIN and one[1] < other[1]
+    ]
     found = []
-    for (workload, optimizer, name), row in cells.items():
-        for (other_workload, other, other_name), theirs in cells.items():
-            if name == other_name != PLAIN and workload == other_workload and optimizer < other:
-                plain = cells[workload, optimizer, PLAIN].scores, cells[workload, other, PLAIN].scores
-                seeds = sorted(set(row.scores) & set(theirs.scores) & set(plain[0]) & set(plain[1]))
-                gaps = [(row.scores[s] - plain[0][s]) - (theirs.scores[s] - plain[1][s]) for s in seeds]
-                found.append(Interaction(workload, name, optimizer, other, mean_interval(gaps)))
+    for one, other in pairs:
+        gains = [_less(cells[key].scores, cells[key[0], key[1], PLAIN].scores) for key in (one, other)]
+        count = _alike([first for first, _ in pairs], one)
+        found.append(Interaction(one[0], one[2], one[1], other[1], _at_once(gains[0], gains[1], count)))
     return found
+
+
+def _alike(keys: Sequence[tuple[str, str, str]], key: tuple[str, str, str]) -> int:
+    """How many of the keys are of the same workload."""
+    return sum(other[0] == key[0] for other in keys)
+
+
+def _less(ours: Scores, theirs: Scores) -> Scores:
+    return {unit: ours[unit] - theirs[unit] for unit in ours.keys() & theirs.keys()}
+
+
+def _at_once(ours: Scores, theirs: Scores, comparisons: int) -> Interval:
+    """The difference, with an interval that holds for so many comparisons at once."""
+    return difference(ours, theirs, simultaneous(len(ours.keys() & theirs.keys()), comparisons))

@@ -5,16 +5,17 @@ Colour-blind-safe and readable in print; every figure has one panel (or one row 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.typing import FillStyleType
 
 from vaestudy.analysis.audits import independent as is_independent
-from vaestudy.analysis.compare import FAILURES, Comparison, Row, budget_words, by_seed, confirmed, sound
+from vaestudy.analysis.compare import FAILURES, WORDS, Comparison, Row, budget_words, by_unit, confirmed, means, sound
 from vaestudy.analysis.curves import curves, seed_curves
 from vaestudy.analysis.drawing import legend, look, plain, sheet
 from vaestudy.analysis.frames import Records, column
@@ -23,8 +24,15 @@ from vaestudy.analysis.statistics.budgets import expected_best_band
 from vaestudy.analysis.statistics.intervals import Interval
 from vaestudy.analysis.statistics.leaders import probability_best
 from vaestudy.analysis.targets import trivial_of
+from vaestudy.records import PRIMARY
 
 TRIVIAL = "best constant decoder"
+FILLS: Mapping[str, tuple[str, FillStyleType]] = {
+    "collapsed": ("filled", "full"),
+    "undertrained": ("half", "left"),
+    "diverged": ("open", "none"),
+}
+"""How a failure class is drawn: in words, and as a marker's fill."""
 
 
 def study_figures(records: Records, comparison: Comparison) -> dict[str, Figure]:
@@ -43,41 +51,45 @@ def study_figures(records: Records, comparison: Comparison) -> dict[str, Figure]
 
 
 def comparison_figure(records: Records, comparison: Comparison) -> Figure:
-    """Each method's test NLL: every seed, the mean and its 95 % interval, failures beside, the trivial model."""
+    """Each method's primary score: every unit, the mean and its 95 % interval, failures beside, the trivial model."""
     panels = list(_panels(comparison))
     figure = sheet(6.4, 0.9 + sum(0.6 + 0.4 * len(rows) for _, rows in panels))
     grid = figure.subplots(len(panels), 1, squeeze=False, height_ratios=[1 + len(rows) for _, rows in panels])
     for axes, (title, rows) in zip(grid[:, 0], panels, strict=True):
-        found = [confirmed(records, row.workload, row.method, row.budget)[1] for row in rows]
+        found = [confirmed(records, row.workload, row.method, row.budget) for row in rows]
         edge = _edge(rows, pd.concat(found))
         for y, (row, runs) in enumerate(zip(rows, found, strict=True)):
-            _seeds(axes, y, row, runs, edge, look(records.methods.index(row.method)))
+            failed = by_unit(records, runs.drop(sound(runs).index), PRIMARY[comparison.primary])
+            _units(axes, y, row, failed, edge, look(records.methods.index(row.method)))
         _name_rows(axes, rows)
         plain(axes, title)
         _trivial_line(axes, pd.concat(found))
-    grid[-1, 0].set_xlabel(f"test NLL, IWAE-{comparison.iwae_samples} [nats per image], lower is better")
-    figure.supxlabel("large: mean and 95 % interval; small: one seed; ×: collapsed or diverged seed", fontsize="small")
+    bound = f", IWAE-{comparison.iwae_samples}" if comparison.primary == "nll" else ""
+    grid[-1, 0].set_xlabel(f"{WORDS[comparison.primary]}{bound} [nats per example], lower is better")
+    unit = comparison.unit
+    figure.supxlabel(f"large: mean and 95 % interval; small: one {unit}; ×: failed runs of a {unit}", fontsize="small")
     return figure
 
 
 def _edge(rows: Sequence[Row], runs: pd.DataFrame) -> float:
-    """How far to the right a panel goes: a little beyond the trivial model, where collapsed seeds lie.
+    """How far to the right a panel goes: a little beyond the trivial model, where collapsed runs lie.
 
-    A diverged seed may lie anywhere; to scale, it would press all others into a point.
+    A diverged run may lie anywhere; to scale, it would press all others into a point.
     """
     trivial = float(column(runs, "final/test_l_trivial").mean())
-    best = min((score for row in rows for score in row.scores.values()), default=trivial)
-    return max([trivial + 0.2 * (trivial - best), *(score for row in rows for score in row.scores.values())])
+    values = [value for row in rows for value in means(row.scores).values()]
+    best = min(values, default=trivial)
+    return float(max([trivial + 0.2 * (trivial - best), *values]))
 
 
-def _seeds(axes: Axes, y: int, row: Row, runs: pd.DataFrame, edge: float, appearance: tuple[str, str]) -> None:
-    """One method's line: seeds a little below, so that the mean hides none; failed ones no further than the edge."""
+def _units(axes: Axes, y: int, row: Row, failed: Mapping[int, float], edge: float, appearance: tuple[str, str]) -> None:
+    """One method's line: units a little below, so that the mean hides none; failed ones no further than the edge."""
     colour, marker = appearance
-    failed = [min(value, edge) for seed, value in by_seed(runs, "final/test_nll").items() if seed not in row.scores]
-    axes.plot([*row.scores.values()], [y + 0.25] * len(row.scores), marker, color=colour, alpha=0.6, ms=4, mew=0)
-    axes.plot(failed, [y] * len(failed), "x", color=colour, ms=6)
-    if row.nll.n >= 2:
-        axes.errorbar(row.nll.estimate, y, xerr=row.nll.half_width, fmt=marker, color=colour, capsize=3, ms=7)
+    values = [*means(row.scores).values()]
+    axes.plot(values, [y + 0.25] * len(values), marker, color=colour, alpha=0.6, ms=4, mew=0)
+    axes.plot([min(value, edge) for value in failed.values()], [y] * len(failed), "x", color=colour, ms=6)
+    if row.score.n >= 2:
+        axes.errorbar(row.score.estimate, y, xerr=row.score.half_width, fmt=marker, color=colour, capsize=3, ms=7)
     if row.failed:
         text = f"{row.failed}/{row.seeds} failed"
         axes.text(1.01, y, text, transform=axes.get_yaxis_transform(), va="center", fontsize="small", color="0.3")
@@ -101,7 +113,7 @@ def _trivial_line(axes: Axes, runs: pd.DataFrame) -> None:
 
 
 def failure_rates(records: Records, comparison: Comparison) -> Figure:
-    """Shares of confirmation runs and of search trials that collapsed or diverged, with Clopper-Pearson intervals."""
+    """Shares of confirmation runs and of search trials of each failure class, with Clopper-Pearson intervals."""
     panels = list(_panels(comparison))
     figure = sheet(6.4, 0.7 + sum(0.75 + 0.4 * len(rows) for _, rows in panels))
     grid = figure.subplots(len(panels), 2, squeeze=False, sharex=True, height_ratios=[1 + len(r) for _, r in panels])
@@ -114,19 +126,19 @@ def failure_rates(records: Records, comparison: Comparison) -> Figure:
     for axes in grid[-1]:
         axes.set_xlabel("share [%], 95 % interval")
         axes.xaxis.set_major_formatter(PercentFormatter(1.0, symbol=""))
-    figure.supxlabel("filled: collapsed; open: diverged", fontsize="small")
+    figure.supxlabel("; ".join(f"{FILLS[kind][0]}: {kind}" for kind in FAILURES), fontsize="small")
     return figure
 
 
 def _rates(axes: Axes, records: Records, rows: Sequence[Row], rates: Sequence[dict[str, Interval]]) -> None:
     for y, (row, found) in enumerate(zip(rows, rates, strict=True)):
         colour, marker = look(records.methods.index(row.method))
-        for kind, shift in zip(FAILURES, (0.16, -0.16), strict=True):
+        for kind, shift in zip(FAILURES, (0.25, 0.0, -0.25), strict=True):
             rate = found[kind]
             if rate.n:
-                fill = colour if kind == "collapsed" else "white"
                 error = [[rate.estimate - rate.low], [rate.high - rate.estimate]]
-                axes.errorbar(rate.estimate, y + shift, xerr=error, fmt=marker, color=colour, mfc=fill, capsize=2, ms=5)
+                bar = axes.errorbar(rate.estimate, y + shift, xerr=error, fmt=marker, color=colour, capsize=2, ms=5)
+                bar.lines[0].set(fillstyle=FILLS[kind][1], markerfacecoloralt="white")
     axes.set_xlim(-0.03, 1.03)
     _name_rows(axes, rows)
 
@@ -135,7 +147,7 @@ def _rates(axes: Axes, records: Records, rows: Sequence[Row], rates: Sequence[di
 
 
 def learning_curves(records: Records) -> Figure:
-    """Validation −ELBO of the confirmed winners over gradient evaluations: mean, range, and failed seeds one by one."""
+    """Validation −ELBO of the confirmed winners over gradient evaluations: mean, range, and failed runs one by one."""
     found = curves(records)
     figure, panels = _by_workload(records, 3.4)
     for axes, workload in panels:
@@ -151,8 +163,8 @@ def learning_curves(records: Records) -> Figure:
             lowest = float(np.nanmin([*ends, trivial]))
             span = trivial - lowest or 1.0
             axes.set_ylim(lowest - 0.15 * span, trivial + 0.6 * span)
-        axes.set(xlabel="gradient evaluations", ylabel="validation −ELBO [nats per image]")
-        plain(axes, f"{workload}: mean and range over seeds")
+        axes.set(xlabel="gradient evaluations", ylabel="validation −ELBO [nats per example]")
+        plain(axes, f"{workload}: mean and range over confirmed runs")
         legend(axes)
     return figure
 
@@ -164,12 +176,12 @@ def _curve(axes: Axes, method: str, mean: pd.DataFrame, failed: pd.DataFrame, ap
         axes.plot(x, mean["mean_nats"], color=colour, marker=marker, markevery=0.15, ms=4, label=method)
         axes.fill_between(x, mean["low_nats"], mean["high_nats"], color=colour, alpha=0.2, lw=0)
     for number, uid in enumerate(failed):
-        label = f"{method}, failed seed" if number == 0 else None
+        label = f"{method}, failed run" if number == 0 else None
         axes.plot(failed.index, failed[uid], color=colour, ls="--", lw=0.8, label=label)
 
 
 def _failed_curves(records: Records, workload: str, method: str) -> pd.DataFrame:
-    runs = confirmed(records, workload, method, records.budgets[-1])[1]
+    runs = confirmed(records, workload, method, records.budgets[-1])
     return seed_curves(records, runs.drop(sound(runs).index))
 
 
@@ -192,7 +204,7 @@ def best_of_n(records: Records) -> Figure:
             axes.plot(budgets, best, color=colour, marker=marker, markevery=0.1, ms=4, label=method)
             axes.fill_between(budgets, low, high, color=colour, alpha=0.15, lw=0)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.set(xlabel="trials n", ylabel="validation −ELBO [nats per image]")
+        axes.set(xlabel="trials n", ylabel="validation −ELBO [nats per example]")
         plain(axes, f"{workload}: {'expected best of n trials' if independent else 'best of the first n trials'}")
         legend(axes)
     return figure

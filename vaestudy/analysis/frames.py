@@ -6,7 +6,7 @@ import gc
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -17,7 +17,7 @@ import pandas as pd
 
 from vaestudy.analysis.pictures import load_pictures
 from vaestudy.errors import DataError
-from vaestudy.records import RunRecord, read_runs
+from vaestudy.records import End, Report, RunRecord, read_runs
 
 RUN_COLUMNS = [
     "uid",
@@ -26,6 +26,7 @@ RUN_COLUMNS = [
     "method",
     "stage",
     "trial",
+    "replicate",
     "seed",
     "varied",
     "attempt",
@@ -35,6 +36,8 @@ RUN_COLUMNS = [
     "reason",
 ]
 CURVES = ["val/nelbo", "val/rec", "val/kl", "cost/grad_evals", "cost/examples", "time/seconds"]
+BLOCKS = [f"test/{score}_blocks/{index:03d}" for score in ("nelbo", "nll") for index in range(100)]
+"""The test scores of a confirmed run in blocks of test examples."""
 FRAMES = ("runs", "metrics", "pictures")
 METRIC_COLUMNS = ["uid", "attempt", "step", "epoch", "metric", "value"]
 
@@ -72,14 +75,34 @@ class Records:
         table = rows.set_index(["uid", "step", "metric"])["value"].unstack("metric")
         return table.reindex(columns=CURVES)
 
+    @property
+    def replicates(self) -> range:
+        """The replicates of each search, from 0."""
+        return range(self.study["search"]["replicates"])
+
+    @property
+    def unit(self) -> str:
+        """The column of ``runs`` that statements rest on: ``replicate``, or ``seed`` where there is one search."""
+        return "replicate" if len(self.replicates) > 1 else "seed"
+
+    def blocks(self, metric: str) -> dict[str, npt.NDArray[np.float64]]:
+        """A test score, ``final/test_nelbo`` or ``final/test_nll``, in blocks of test examples ``[G]`` by run; their
+        mean is the score."""
+        return self._blocks.get(metric.removeprefix("final/"), {})
+
+    @cached_property
+    def _blocks(self) -> dict[str, dict[str, npt.NDArray[np.float64]]]:
+        rows = self.metrics[self.metrics["metric"].isin(BLOCKS)]
+        names = rows["metric"].str[: -len("_blocks/000")].str.replace("test/", "test_")
+        found: dict[str, dict[str, npt.NDArray[np.float64]]] = {}
+        for (name, uid), values in rows["value"].groupby([names, rows["uid"]]):
+            found.setdefault(str(name), {})[str(uid)] = values.to_numpy()
+        return found
+
     def curve(self, uid: str) -> pd.DataFrame:
         """One run's part of ``curves``, by step; empty for a run that measured nothing."""
         found = self.curves.xs(uid) if uid in self._measured else self.curves.iloc[:0].droplevel("uid")
         return cast(pd.DataFrame, found)
-
-    def curves_by_seed(self, runs: pd.DataFrame) -> dict[int, pd.DataFrame]:
-        """The curves of some runs by their seeds."""
-        return {int(seed): self.curve(str(uid)) for seed, uid in zip(runs["seed"], runs["uid"], strict=True)}
 
     @cached_property
     def _measured(self) -> frozenset[str]:
@@ -163,7 +186,7 @@ class _Part:
         shapes: of its reports. values: of all of them, one after the other.
     """
 
-    order: tuple[str, str, int, int]
+    order: tuple[str, str, int, int, int]
     run: dict[str, Any]
     evaluations: list[tuple[str, int, int, int]]
     shapes: list[Shape]
@@ -175,12 +198,19 @@ def _part(record: RunRecord) -> _Part:
     evaluations = [(run.uid, record.attempt, report.step, report.epoch) for report in record.reports]
     shapes: list[Shape] = []
     values: list[float] = []
-    for report in record.reports:
+    measured: list[Report | End] = [*record.reports]
+    if record.end and record.end.vectors:
+        epoch = record.reports[-1].epoch if record.reports else 0
+        evaluations.append((run.uid, record.attempt, record.end.step, epoch))
+        measured.append(replace(record.end, metrics={}))
+    for report in measured:
         shapes.append((*report.metrics, *((name, len(vector)) for name, vector in report.vectors.items())))
         values.extend(report.metrics.values())
         for vector in report.vectors.values():
             values.extend(vector)
-    return _Part((run.cell, run.stage, run.trial, run.seed), _run_row(record), evaluations, shapes, values)
+    return _Part(
+        (run.cell, run.stage, run.replicate, run.trial, run.seed), _run_row(record), evaluations, shapes, values
+    )
 
 
 def _run_row(record: RunRecord) -> dict[str, Any]:
@@ -192,6 +222,7 @@ def _run_row(record: RunRecord) -> dict[str, Any]:
         "method": run.method,
         "stage": run.stage,
         "trial": run.trial,
+        "replicate": run.replicate,
         "seed": run.seed,
         "varied": run.varied,
         "attempt": record.attempt,

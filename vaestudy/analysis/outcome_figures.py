@@ -10,7 +10,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vaestudy.analysis.compare import trials
+from vaestudy.analysis.compare import WORDS, trials
 from vaestudy.analysis.drawing import bare, legend, look, plain, sheet
 from vaestudy.analysis.factorial import Factorial
 from vaestudy.analysis.findings import Findings
@@ -23,7 +23,12 @@ from vaestudy.analysis.statistics.survival import SurvivalCurve
 MOST_COLUMNS = 4
 """Panels beside each other; more would be too small to read on a page."""
 
-OUTCOMES = {"none": ("o", "neither"), "collapsed": ("v", "collapsed"), "diverged": ("x", "diverged")}
+OUTCOMES = {
+    "none": ("o", "sound"),
+    "undertrained": ("^", "undertrained"),
+    "collapsed": ("v", "collapsed"),
+    "diverged": ("x", "diverged"),
+}
 """By failure class the marker and the word of the phase diagram."""
 
 
@@ -38,7 +43,7 @@ def outcome_figures(records: Records, found: Findings) -> dict[str, Figure]:
         "learning_rates": _learning_rates(records, found.sensitivities),
     }
     if found.factorial:
-        figures["interaction"] = _interaction(found.factorial)
+        figures["interaction"] = _interaction(found.factorial, WORDS[found.comparison.primary])
     return {name: figure for name, figure in figures.items() if any(axes.has_data() for axes in figure.axes)}
 
 
@@ -46,15 +51,15 @@ def outcome_figures(records: Records, found: Findings) -> dict[str, Figure]:
 
 
 def _time_to_target(records: Records, found: Findings) -> Figure:
-    """The share of a winner's confirmation seeds that have not reached the target yet."""
-    goals = {goal.workload: goal for goal in found.targets if goal.usable}
+    """The share of a method's units that have not reached the target yet."""
+    goals, unit = {goal.workload: goal for goal in found.targets if goal.usable}, records.unit
     figure, panels = _panels(list(goals), 3.0)
     for axes, workload in panels:
         for reach in found.reaches:
             if reach.workload == workload and reach.curve:
                 _steps(axes, reach.curve, max_time(records, workload), reach.method, records)
-        plain(axes, f"{workload}: seeds yet above the target of {goals[workload].nats:.2f} nats")
-        axes.set(xlabel="gradient evaluations", ylabel="share of seeds", ylim=(-0.03, 1.03))
+        plain(axes, f"{workload}: {unit}s yet above the target of {goals[workload].nats:.2f} nats")
+        axes.set(xlabel="gradient evaluations", ylabel=f"share of {unit}s", ylim=(-0.03, 1.03))
         legend(axes)
     return figure
 
@@ -166,7 +171,7 @@ def _fronts(records: Records, found: Findings) -> Figure:
                     *zip(*pareto_front(front.points), strict=True), color=colour, marker=marker, ms=4, label=label
                 )
         _near_the_fronts(axes, [front for front in found.fronts if front.workload == workload])
-        axes.set(xlabel="rate: KL [nats per image]", ylabel="distortion [nats per image]")
+        axes.set(xlabel="rate: KL [nats per example]", ylabel="distortion [nats per example]")
         plain(axes, f"{workload}: rate and distortion of search trials")
         legend(axes)
     return figure
@@ -206,7 +211,7 @@ def _learning_rates(records: Records, sensitivities: Sequence[Sensitivity]) -> F
         if finite:
             low, trivial = min(finite), float(np.quantile(finite, 0.8))
             axes.set_ylim(low - 0.1 * (trivial - low or 1.0), trivial + 0.3 * (trivial - low or 1.0))
-        axes.set(xscale="log", xlabel="learning rate", ylabel="validation −ELBO [nats per image]")
+        axes.set(xscale="log", xlabel="learning rate", ylabel="validation −ELBO [nats per example]")
         plain(axes, f"{workload}: rates within {TOLERANCE_NATS:g} nat of a method's best")
         legend(axes)
     return figure
@@ -215,14 +220,14 @@ def _learning_rates(records: Records, sensitivities: Sequence[Sensitivity]) -> F
 # --- factorial and pictures -------------------------------------------------------------------------------------------
 
 
-def _interaction(found: Factorial) -> Figure:
-    """Test NLL by remedy, a line an optimizer: parallel lines mean no interaction."""
+def _interaction(found: Factorial, primary: str) -> Figure:
+    """Primary score by remedy, a line an optimizer: parallel lines mean no interaction."""
     workloads = list(dict.fromkeys(workload for workload, _, _ in found.cells))
     figure, panels = _panels(workloads, 3.4)
     for axes, workload in panels:
         for index, optimizer in enumerate(found.optimizers):
             colour, marker = look(index)
-            means = [found.cells[workload, optimizer, remedy].nll for remedy in found.remedies]
+            means = [found.cells[workload, optimizer, remedy].score for remedy in found.remedies]
             places = np.arange(len(means)) + 0.06 * index
             axes.errorbar(
                 places,
@@ -234,7 +239,7 @@ def _interaction(found: Factorial) -> Figure:
                 label=optimizer,
             )
         axes.set_xticks(range(len(found.remedies)), found.remedies)
-        axes.set_ylabel("test NLL [nats per image]")
+        axes.set_ylabel(f"{primary} [nats per example]")
         plain(axes, f"{workload}: optimizer and remedy, each tuned at equal cost")
         legend(axes)
     return figure

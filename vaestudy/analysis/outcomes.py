@@ -6,19 +6,20 @@ Everything here is over the independent trials of a search (stage T), failures i
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 import pandas as pd
 
 from vaestudy.analysis.compare import confirmed, ended, trials
 from vaestudy.analysis.frames import Records, column
 from vaestudy.analysis.spaces import space
-from vaestudy.analysis.statistics.fronts import Point, hypervolume_interval
-from vaestudy.analysis.statistics.intervals import Interval, rate_interval
+from vaestudy.analysis.statistics.fronts import Point, hypervolume
+from vaestudy.analysis.statistics.intervals import Interval, mean_interval, rate_interval
 from vaestudy.analysis.statistics.sensitivity import GoodRegion, good_region
 from vaestudy.analysis.statistics.survival import SurvivalCurve
-from vaestudy.analysis.targets import time_to, trivial_of
+from vaestudy.analysis.targets import survival, times_to, trivial_of
 
 MARGIN_NATS = 1.0
 """A run has left the plateau when it is this much better than the constant decoder (protocol, rule 7)."""
@@ -43,7 +44,8 @@ class Front:
 
     Attributes:
         points: (rate, distortion) of every trial that reached the cap.
-        hypervolume: what the confirmed winner dominates on its way, seed by seed, up to the reference; nats squared.
+        hypervolume: what the confirmed winners dominate on their way, run by run, up to the reference; the mean over
+            units, nats squared.
         reference: the constant decoder's distortion, and the highest rate at which a run of any method is below it.
     """
 
@@ -81,8 +83,9 @@ def capped_losses(records: Records, workload: str) -> dict[str, list[float]]:
 def escape(records: Records, workload: str, method: str) -> Escape:
     """How soon a method's ended search trials leave the plateau, censored where they stopped on it."""
     search = ended(trials(records, workload, method))
-    times, curve = time_to(records, search, trivial_of(records, workload) - MARGIN_NATS)
-    return Escape(workload, method, curve, rate_interval(sum(map(math.isfinite, times)), len(times)))
+    times = times_to(records, search, trivial_of(records, workload) - MARGIN_NATS)
+    escaped = sum(math.isfinite(time) for time, _ in times)
+    return Escape(workload, method, survival(times), rate_interval(escaped, len(times)))
 
 
 def fronts(records: Records, workload: str) -> list[Front]:
@@ -90,7 +93,7 @@ def fronts(records: Records, workload: str) -> list[Front]:
     points = {method: _points(trials(records, workload, method)) for method in records.methods}
     paths = {method: _paths(records, workload, method) for method in records.methods}
     trivial = trivial_of(records, workload)
-    passed = [point for found in paths.values() for path in found.values() for point in path]
+    passed = [point for found in paths.values() for unit in found.values() for path in unit for point in path]
     rates = [rate for rate, distortion in passed if distortion < trivial]
     reference = (max(rates, default=math.nan), trivial)
     return [
@@ -105,23 +108,21 @@ def _points(search: pd.DataFrame) -> tuple[Point, ...]:
     return tuple((rate, distortion) for rate, distortion in pairs if math.isfinite(rate + distortion))
 
 
-def _paths(records: Records, workload: str, method: str) -> dict[int, list[Point]]:
-    """The rates and distortions that each confirmation seed of the winner passes through."""
-    runs = confirmed(records, workload, method, records.budgets[-1])[1]
-    return {
-        seed: [
-            (rate, rec)
-            for rate, rec in zip(curve["val/kl"].iloc[1:], curve["val/rec"].iloc[1:], strict=True)
-            if math.isfinite(rate + rec)
-        ]
-        for seed, curve in records.curves_by_seed(runs).items()
-    }
+def _paths(records: Records, workload: str, method: str) -> dict[int, list[list[Point]]]:
+    """The rates and distortions that each confirmation run of the winners passes through, by unit."""
+    runs = confirmed(records, workload, method, records.budgets[-1])
+    units: dict[int, list[list[Point]]] = {}
+    for unit, uid in zip(runs[records.unit].astype(int), runs["uid"], strict=True):
+        curve = records.curve(uid).iloc[1:]
+        path = zip(curve["val/kl"], curve["val/rec"], strict=True)
+        units.setdefault(unit, []).append([(rate, rec) for rate, rec in path if math.isfinite(rate + rec)])
+    return units
 
 
-def _volume(paths: Mapping[int, list[Point]], reference: Point) -> Interval:
+def _volume(paths: Mapping[int, Sequence[Sequence[Point]]], reference: Point) -> Interval:
     if not paths or not all(map(math.isfinite, reference)):
         return Interval(math.nan, math.nan, math.nan, 0)
-    return hypervolume_interval(paths, reference)
+    return mean_interval([fmean(hypervolume(path, reference) for path in unit) for unit in paths.values()])
 
 
 def sensitivity(records: Records, workload: str, method: str) -> Sensitivity:

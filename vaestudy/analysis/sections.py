@@ -11,7 +11,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from vaestudy.analysis import tables
-from vaestudy.analysis.compare import Row, confirmed, sound
+from vaestudy.analysis.compare import WORDS, Row, confirmed, sound
 from vaestudy.analysis.definitions import range_text
 from vaestudy.analysis.drawing import render
 from vaestudy.analysis.findings import Findings
@@ -31,18 +31,20 @@ VERDICTS = {"supported": "✓ supported", "contradicted": "✗ contradicted"}
 MEDIAN_OF_MIN = "median of the fastest of 5\nsearch trials [gradient evals] ↓"
 UTILITY = (
     "u = (L_trivial − L) / (L_trivial − T): 0 at the best constant decoder, 1 at the target; failures count 0. IQM: "
-    "mean of the middle half of all runs; gap: mean shortfall from 1. No interval: too few runs to carry one."
+    "mean of the middle half; gap: mean shortfall from 1. No interval: too few replicates (or seeds) to carry one."
 )
 FRONTS = (
     "Each point is a search trial at the cap, each line its method's Pareto front; the hypervolume is that of the "
-    "confirmed winner's path, seed by seed.",
+    "confirmed winners' paths, run by run.",
 )
 FAILURES = (
-    "Collapsed: no active unit, or KL below 0.1 nat, or within 1 nat of the best constant decoder. Diverged: a loss "
-    "that is not finite, or worse than before training. Failures are counted, never averaged.",
+    "Collapsed: KL below 0.1 nat or no active unit, and no better than the best constant decoder. Undertrained: not "
+    "better than the constant decoder, or still falling at its average rate at the cap. Diverged: a loss that is not "
+    "finite, or worse than at the start after having been better. Nothing is in two; failures are counted, never "
+    "averaged.",
 )
-FACTORIAL = ("Every optimizer was tuned at equal cost with and without each remedy; differences are paired by seed.",)
-PICTURES = ("Of each winner's first confirmation seed that neither collapsed nor diverged.",)
+FACTORIAL = ("Every optimizer was tuned at equal cost with and without each remedy; differences are paired.",)
+PICTURES = ("Of each method's first confirmation run that did not fail.",)
 CLAIMS = (
     "What the field says, and what this study's data say: supported or contradicted only where the whole 95 % interval "
     "is on one side.",
@@ -127,16 +129,17 @@ class Builder:
 
     def _behind(self, row: Row, title: str) -> str:
         """The runs that a number of a row is made of."""
-        stage = "search" if title.startswith("failed in") else "confirm"
-        return "" if title in ("workload", "trials", "seeds") else self._links.runs(cell=_cell(row), stage=stage)
+        stage = "search" if title == "sound in\nsearch" else "confirm"
+        return "" if title in ("workload", "trials", "sound\nseeds") else self._links.runs(cell=_cell(row), stage=stage)
 
     def _settings(self) -> Sheet:
         rows = []
         for row in self._found.comparison.rows:
-            number = "–" if row.winner is None else trial_name(row.winner)
-            link = "" if row.winner is None else self._links.runs(cell=_cell(row), trial=number.removeprefix("#"))
+            names = dict.fromkeys(map(trial_name, row.winners.values()))
+            links = [self._links.runs(cell=_cell(row), trial=name.removeprefix("#")) for name in names]
             named = [Cell(row.workload), Cell(str(row.budget or "defaults")), Cell(row.method)]
-            rows.append((*named, Cell(number, link), Cell(tables.settings(row))))
+            numbers = Cell(", ".join(names) or tables.DASH, links[0] if len(links) == 1 else "")
+            rows.append((*named, numbers, Cell(tables.settings(row))))
         return Sheet(("workload", "best of", "method", "trial", "setting"), tuple(rows))
 
     # --- speed, aggregates, budgets ---------------------------------------------------------------------------------
@@ -158,7 +161,13 @@ class Builder:
             )
             for reach in self._found.reaches
         )
-        header = ("workload", "method", "seeds that reach it", "median [95 %]\n[gradient evals] ↓", MEDIAN_OF_MIN)
+        header = (
+            "workload",
+            "method",
+            f"{self._records.unit}s that reach it",
+            "median [95 %]\n[gradient evals] ↓",
+            MEDIAN_OF_MIN,
+        )
         sheets = (Sheet(header, rows),) if rows else ()
         return Section("target", "Time to target", tuple(text), sheets, self._figures("time_to_target"))
 
@@ -191,6 +200,11 @@ class Builder:
             told = ", ".join(f"{method} {rank:.2f}" for method, rank in found.ranks.ranks.items())
             apart = found.ranks.critical_difference
             text.append(f"Mean ranks: {told}; p = {found.ranks.p:.3g}; critical difference {apart:.2f}.")
+        text += [
+            f"No signed-rank tests on {workload}: {tests.reason}."
+            for workload, tests in found.pairs.items()
+            if isinstance(tests, Refusal)
+        ]
         return Section(
             "aggregates",
             "Over all workloads",
@@ -200,7 +214,7 @@ class Builder:
         )
 
     def _tests(self) -> Iterator[Sheet]:
-        header = ("workload", "pair", "seeds", "p, Holm", "verdict")
+        header = ("workload", "pair", f"{self._records.unit}s", "p, Holm", "verdict")
         rows = tuple(
             (
                 Cell(workload),
@@ -210,6 +224,7 @@ class Builder:
                 Cell(test.verdict),
             )
             for workload, tests in self._found.aggregates.pairs.items()
+            if not isinstance(tests, Refusal)
             for test in tests
         )
         if rows:
@@ -290,8 +305,9 @@ class Builder:
             )
             for one in found.interactions
         )
+        effect = f"{WORDS[self._found.comparison.primary]} with it less without ↓\n[nats] (detectable)"
         sheets = (
-            Sheet(("workload", "optimizer", "remedy", "test NLL with it less without ↓\n[nats] (detectable)"), effects),
+            Sheet(("workload", "optimizer", "remedy", effect), effects),
             Sheet(("workload", "remedy", "optimizers", "interaction\n[nats] (detectable)"), pairs),
         )
         return Section("factorial", "Optimizer and remedy", FACTORIAL, sheets, self._figures("interaction"))
@@ -301,7 +317,7 @@ class Builder:
     def _strips(self) -> Iterator[Picture]:
         for workload in self._records.study["workloads"]:
             for index, method in enumerate(self._records.methods):
-                runs = sound(confirmed(self._records, workload, method, self._records.budgets[-1])[1])
+                runs = sound(confirmed(self._records, workload, method, self._records.budgets[-1]))
                 shown = set(self._records.pictures["uid"])
                 uids = [uid for uid in runs.sort_values("seed")["uid"] if uid in shown]
                 for kind in (KINDS if index == 0 else KINDS[1:]) if uids else ():

@@ -9,22 +9,19 @@ from typing import Any
 
 import pandas as pd
 
-from vaestudy.analysis.compare import FAILURES, Comparison, Row, budget_words
+from vaestudy.analysis.compare import FAILURES, WORDS, Comparison, Row, budget_words
 from vaestudy.analysis.frames import Records
 from vaestudy.analysis.statistics.intervals import Interval, detectable
 from vaestudy.analysis.statistics.leaders import LeaderChange
 from vaestudy.records import OUTCOMES
 
 DASH = "–"
+TRIALS = {"done": "reached the cap", "pruned": "pruned", "failed": "lost"}
+"""How search trials ended, beside the failure classes, in words; lost ones failed by infrastructure."""
 NOT_APART = "†"
-"""Stands after the NLL of a row that its seeds cannot tell apart from the best."""
-NOTES = (
-    "Means are over the confirmation seeds that neither diverged nor collapsed: so many of so many, under seeds.",
-    "± is half a 95 % interval (Student's t over seeds; differences are paired by seed); rates: Clopper-Pearson, 95 %.",
-    "Detectable: the smallest difference that the common seeds would find with 80 % power.",
-    f"In bold: the lowest mean NLL; {NOT_APART}: an NLL that its seeds cannot tell apart from that.",
-    "Judged at beta = 1 without free bits; winners chosen by validation ELBO at the cap, test data opened afterwards.",
-)
+"""Stands after the score of a row that cannot be told apart from the best."""
+MOST_VALUES = 3
+"""Distinct values of a setting that are listed one by one."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +39,7 @@ class Report:
 
     Attributes:
         header, rows: the last column is the best setting, wide; a terminal shows it below.
-        best: the index of the row with the lowest NLL of each workload and budget, to be set off.
+        best: the index of the row with the lowest score of each workload and budget, to be set off.
         search: how the search trials ended.
     """
 
@@ -61,7 +58,7 @@ def report(records: Records, comparison: Comparison) -> Report:
     titles = headers(comparison)
     best = _best(comparison)
     level = comparison.leading - best
-    displayed = [_display(row, index in level) for index, row in enumerate(comparison.rows)]
+    displayed = [_display(row, comparison.primary, index in level) for index, row in enumerate(comparison.rows)]
     header, rows = _shown(pd.DataFrame(displayed), titles)
     return Report(
         title=records.study["name"],
@@ -74,7 +71,22 @@ def report(records: Records, comparison: Comparison) -> Report:
             "Search trials",
             *_shown(pd.DataFrame([_display_search(row) for row in comparison.rows if row.budget]), titles),
         ),
-        notes=(*NOTES, *warnings(comparison)),
+        notes=(*notes(comparison), *warnings(comparison)),
+    )
+
+
+def notes(comparison: Comparison) -> tuple[str, ...]:
+    """How the table is to be read."""
+    replicated = comparison.unit == "replicate"
+    per_unit = "each of which searched and confirmed anew under seeds of its own" if replicated else "one search each"
+    return (
+        "Means are over the confirmation runs that did not fail: sound of all, under sound seeds.",
+        f"± is half a 95 % interval over {comparison.unit}s ({per_unit}) and test examples; differences are paired by "
+        f"{comparison.unit} and hold for all pairs of methods at once; rates: Clopper-Pearson, 95 %"
+        f"{', with replicates in the place of runs' if replicated else ''}.",
+        f"Detectable: the smallest difference that so many {comparison.unit}s would tell apart with 80 % power.",
+        f"In bold: the lowest mean {WORDS[comparison.primary]}; {NOT_APART}: cannot be told apart from that.",
+        "Judged at beta = 1 without free bits; winners chosen by validation ELBO at the cap, test data opened after.",
     )
 
 
@@ -97,16 +109,15 @@ def headers(comparison: Comparison) -> dict[str, str]:
         "workload": "workload",
         "budget": "trials",
         "method": "method",
-        "nll": f"test NLL ↓\n[nats, IWAE-{comparison.iwae_samples}]",
-        "nelbo": "test −ELBO ↓\n[nats]",
-        "seeds": "seeds",
-        "difference": f"ΔNLL to {comparison.baseline}\n[nats] (detectable)",
-        "collapsed": "collapsed\n[95 %]",
-        "diverged": "diverged\n[95 %]",
-        "search": "failed in\nsearch",
+        "elbo": f"{WORDS['elbo']} ↓\n[nats]",
+        "nll": f"{WORDS['nll']} ↓\n[nats, IWAE-{comparison.iwae_samples}]",
+        "seeds": "sound\nseeds",
+        "difference": f"Δ to {comparison.baseline}\n[nats] (detectable)",
+        **{kind: f"{kind}\n[95 %]" for kind in FAILURES},
+        "search": "sound in\nsearch",
         "cost": "gradient evals\nsearch+confirm",
         "setting": "best setting",
-        **{f"trials_{outcome}": outcome for outcome in OUTCOMES},
+        **{f"trials_{outcome}": word for outcome, word in TRIALS.items()},
     }
 
 
@@ -122,27 +133,29 @@ def warnings(comparison: Comparison) -> tuple[str, ...]:
     for row in comparison.rows:
         name = f"{row.method} ({row.workload}, {budget_words(row.budget)})" if several else row.method
         if row.bimodal:
-            found.append(f"{name}: the seeds fall into two groups; read its failure rates, not its mean alone.")
+            unit = comparison.unit
+            found.append(f"{name}: its {unit}s fall into two groups; read its failure rates, not its mean alone.")
         if row.difference is not None and row.difference.low <= 0 <= row.difference.high:
             found.append(
-                f"{name}: not told apart from {comparison.baseline}; {row.difference.n} seeds would detect "
+                f"{name}: not told apart from {comparison.baseline}; {row.difference.n} {comparison.unit}s would tell "
                 f"{row.detectable:.2f} nats (80 % power)."
             )
     return tuple(found)
 
 
-def _display(row: Row, level: bool) -> dict[str, str]:
+def _display(row: Row, primary: str, level: bool) -> dict[str, str]:
     ended = next(iter(row.search_failures.values())).n
+    shown = {"elbo": estimate(row.nelbo), "nll": estimate(row.nll)}
     return {
         "workload": row.workload,
         "budget": str(row.budget or "defaults"),
         "method": row.method,
-        "nll": estimate(row.nll) + NOT_APART * level,
-        "nelbo": estimate(row.nelbo),
-        "seeds": f"{row.nll.n}/{row.seeds}",
+        primary: shown.pop(primary) + NOT_APART * level,
+        **shown,
+        "seeds": f"{row.sound}/{row.seeds}",
         "difference": _difference(row),
         **{kind: rate(row.confirm_failures[kind]) for kind in reversed(FAILURES)},
-        "search": f"{row.failed_trials}/{ended}",
+        "search": f"{ended - row.failed_trials}/{ended}" if row.budget else DASH,
         "cost": f"{count(row.grad_evals[0])}+{count(row.grad_evals[1])}",
         "setting": settings(row),
     }
@@ -153,7 +166,7 @@ def _display_search(row: Row) -> dict[str, str]:
         "workload": row.workload,
         "budget": str(row.budget or "defaults"),
         "method": row.method,
-        **{f"trials_{outcome}": str(row.trials.get(outcome, 0)) for outcome in OUTCOMES},
+        **{f"trials_{outcome}": str(row.trials.get(outcome, 0)) for outcome in TRIALS},
         **{kind: rate(row.search_failures[kind]) for kind in reversed(FAILURES)},
     }
 
@@ -167,10 +180,11 @@ def _numbers(row: Row) -> dict[str, Any]:
         "workload": row.workload,
         "budget": row.budget,
         "method": row.method,
-        "winner": row.winner,
+        "winners": " ".join(map(str, row.winners.values())),
         "seeds": row.seeds,
-        **spread("test_nll_nats", row.nll),
+        "sound_seeds": row.sound,
         **spread("test_nelbo_nats", row.nelbo),
+        **spread("test_nll_nats", row.nll),
         **spread("difference_nats", row.difference),
         "detectable_nats": row.detectable,
         **{k: v for kind in FAILURES for k, v in spread(f"confirm_{kind}", row.confirm_failures[kind]).items()},
@@ -198,12 +212,15 @@ def estimate(interval: Interval, signed: bool = False) -> str:
 
 
 def _difference(row: Row) -> str:
-    return "baseline" if row.difference is None else paired(row.difference)
+    return "baseline" if row.difference is None else _with_detectable(row.difference, row.detectable)
 
 
 def paired(found: Interval) -> str:
     """``+0.31 ± 0.05 (0.07)``: a mean of paired differences, and the smallest that as many seeds would have seen."""
-    smallest = detectable(found)
+    return _with_detectable(found, detectable(found))
+
+
+def _with_detectable(found: Interval, smallest: float) -> str:
     return estimate(found, signed=True) + ("" if math.isnan(smallest) else f" ({smallest:.2f})")
 
 
@@ -243,12 +260,19 @@ def setting(value: Any) -> str:
 
 
 def settings(row: Row) -> str:
-    """A row's searched values: ``lr=0.00889, beta1=0.797``."""
-    return ", ".join(f"{key}={setting(value)}" for key, value in row.setting.items())
+    """A row's searched values: ``lr=0.00889, beta1=0.797``; of several winners those values, or their range."""
+    return ", ".join(f"{key}={_spread_of(values)}" for key, values in row.settings.items())
+
+
+def _spread_of(values: Sequence[Any]) -> str:
+    known = sorted(set(values), key=lambda value: (isinstance(value, str), value))
+    if len(known) <= MOST_VALUES:
+        return "/".join(map(setting, known))
+    return f"{setting(known[0])}..{setting(known[-1])}"
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]], best: frozenset[int] = frozenset()) -> str:
-    """A Markdown table, the best rows' NLL in bold."""
+    """A Markdown table, the best rows' method and score in bold."""
 
     def line(values: Sequence[str]) -> str:
         return "| " + " | ".join(value.replace("|", "\\|") for value in values) + " |"
@@ -259,7 +283,7 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]], best: frozens
 
 
 def latex(report: Report) -> str:
-    """The main table in the booktabs style, the best rows' NLL in bold, the best settings as a note below it."""
+    """The main table in the booktabs style, best methods and scores in bold, the best settings as a note below it."""
     methods = report.header.index("method")
     notes = "; ".join(f"{row[methods]}: {row[-1]}" for row in report.rows)
     caption = " ".join([report.question, *report.answers, *report.notes])
@@ -371,8 +395,6 @@ def _one_line(header: Sequence[str]) -> list[str]:
 
 
 def _bold(header: Sequence[str], row: Sequence[str], style: Callable[[str], str]) -> list[str]:
-    """The row with its method and its NLL set off."""
-    return [
-        style(value) if name == "method" or name.startswith("test NLL") else value
-        for name, value in zip(header, row, strict=True)
-    ]
+    """The row with its method and the score that follows it set off."""
+    method = list(header).index("method")
+    return [style(value) if place in (method, method + 1) else value for place, value in enumerate(row)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,6 +18,10 @@ from vaestudy.records import trial_name
 BEST = "final/best_val_nelbo"
 GROUP = 5
 """Trials of one tuning in AlgoPerf's score: the median over tunings of the fastest trial of each."""
+
+
+Time = tuple[float, float]
+"""Gradient evaluations until something happened, infinite where it did not, and for how many it was watched."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +47,12 @@ class Target:
 
 @dataclass(frozen=True)
 class Reach:
-    """How soon a method's confirmed winner reaches the target.
+    """How soon a method's confirmed winners reach the target.
 
     Attributes:
-        times: gradient evaluations by seed; infinite where the cap came first.
-        curve: Kaplan-Meier over the seeds, censored at the cap; None without a seed.
+        times: gradient evaluations by unit, of a replicate the median over its seeds; infinite where the cap came
+            first.
+        curve: Kaplan-Meier over the units, censored at the cap; None without a unit.
         algoperf: the median over groups of five search trials of their shortest time; infinite where most miss, NaN
             with fewer than five.
     """
@@ -83,10 +88,11 @@ def _none(workload: str, why: str) -> Target:
 
 
 def _reference(records: Records, workload: str) -> tuple[str, int] | None:
-    """The method and the number of the best trial of all reference methods."""
+    """The method and the number of the best trial of all reference methods, in the first replicate."""
     section = records.study["target"]
+    searches = {method: trials(records, workload, method) for method in records.methods}
     scores = {
-        method: by_trial(trials(records, workload, method), "final/val_nelbo")
+        method: by_trial(searches[method][searches[method]["replicate"] == 0], "final/val_nelbo")
         for method in section["methods"] or records.methods
     }
     return best_winner(scores, section["trials"] or records.study["search"]["trials"])
@@ -117,11 +123,15 @@ def reaches(records: Records, goals: Iterable[Target]) -> list[Reach]:
 
 
 def reach(records: Records, goal: Target, method: str) -> Reach:
-    """How soon a method reaches a usable target: its winner at the largest budget, seed by seed."""
-    runs = confirmed(records, goal.workload, method, records.budgets[-1])[1]
-    times, curve = time_to(records, runs, goal.nats)
-    by_seed = dict(zip(runs["seed"].astype(int), times, strict=True))
-    return Reach(goal.workload, method, by_seed, curve if times else None, _algoperf(records, goal, method))
+    """How soon a method reaches a usable target: its winners at the largest budget, unit by unit."""
+    runs = confirmed(records, goal.workload, method, records.budgets[-1])
+    units: dict[int, list[Time]] = {}
+    for unit, found in zip(runs[records.unit].astype(int), times_to(records, runs, goal.nats), strict=True):
+        units.setdefault(unit, []).append(found)
+    typical = {unit: sorted(found)[(len(found) - 1) // 2] for unit, found in units.items()}
+    curve = survival(list(typical.values())) if typical else None
+    times = {unit: time for unit, (time, _) in typical.items()}
+    return Reach(goal.workload, method, times, curve, _algoperf(records, goal, method))
 
 
 def _algoperf(records: Records, goal: Target, method: str) -> float:
@@ -130,20 +140,23 @@ def _algoperf(records: Records, goal: Target, method: str) -> float:
     return median_of_min([times[start : start + GROUP] for start in range(0, len(times) - GROUP + 1, GROUP)])
 
 
-def time_to(records: Records, runs: pd.DataFrame, nats: float) -> tuple[list[float], SurvivalCurve]:
-    """How many gradient evaluations each of a cell's runs takes until its L_val is at or below ``nats``.
+def times_to(records: Records, runs: pd.DataFrame, nats: float) -> list[Time]:
+    """How many gradient evaluations each of a cell's runs takes until its L_val is at or below ``nats``, infinite where
+    it never gets there, and for how many it was watched.
 
-    Returns:
-        The times, infinite where a run never gets there, and their Kaplan-Meier curve. A run that stopped above
-        ``nats`` is censored where it stopped, but at the end of the longest run if it diverged: it would not have got
-        there later either, and a curve that lost it early would look the faster for it.
+    A run that stopped above ``nats`` was watched until it stopped, but to the end of the longest run if it diverged: it
+    would not have got there later either, and a curve that lost it early would look the faster for it.
     """
     curves = [records.curve(uid) for uid in runs["uid"]]
     times, ends = [_first_below(curve, nats) for curve in curves], [_last_cost(curve) for curve in curves]
     cap = max(ends, default=0.0)
     watched = [cap if outcome == "diverged" else end for end, outcome in zip(ends, runs["outcome"], strict=True)]
-    seen = [min(time, end) for time, end in zip(times, watched, strict=True)]
-    return times, kaplan_meier(seen, [math.isfinite(time) for time in times])
+    return list(zip(times, watched, strict=True))
+
+
+def survival(found: Sequence[Time]) -> SurvivalCurve:
+    """The Kaplan-Meier curve of times, each censored where its watch ended."""
+    return kaplan_meier([min(time, end) for time, end in found], [math.isfinite(time) for time, _ in found])
 
 
 def _first_below(curve: pd.DataFrame, nats: float) -> float:

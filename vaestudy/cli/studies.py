@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from importlib.resources import files
 from pathlib import Path
@@ -198,23 +198,31 @@ def resume(
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed trials again.")] = False,
     add_trials: Annotated[int, typer.Option("--add-trials", min=0, help="Search so many more trials per cell.")] = 0,
     add_seeds: Annotated[int, typer.Option("--add-seeds", min=0, help="Confirm under so many more seeds.")] = 0,
+    add_replicates: Annotated[
+        int, typer.Option("--add-replicates", min=0, help="Repeat each search and its confirmation so many more times.")
+    ] = 0,
     stage: Stages = None,
 ) -> None:
     """Goes on with a study that was stopped or killed, or extends one that has ended."""
     wanted = stages(stage)
+    grown = {"trials": add_trials, "seeds": add_seeds, "replicates": add_replicates}
     if remote.is_server(address):
         remote.resume(
             context.obj,
             name,
             address,
-            [*remote.until_option(until), *_resumed(retry_failed, add_trials, add_seeds, stage)],
+            [*remote.until_option(until), *_resumed(retry_failed, grown, stage)],
         )
         return
     found = folder(name, results)
     lock = _locked(found)  # before torch is there: what takes seconds to load keeps nobody from the study
     loaded = load(str(found.resolved), None, results)
-    grown = {"search.trials": loaded.search.trials + add_trials, "confirm.seeds": loaded.confirm.seeds + add_seeds}
-    loaded = load(str(found.resolved), [f"{key}={value}" for key, value in grown.items()], results)
+    budget = {
+        "search.trials": loaded.search.trials + add_trials,
+        "search.replicates": loaded.search.replicates + add_replicates,
+        "confirm.seeds": loaded.confirm.seeds + add_seeds,
+    }
+    loaded = load(str(found.resolved), [f"{key}={value}" for key, value in budget.items()], results)
     place = ResultsFolder(found.path.parent, found.store)
     run(context.obj, loaded, place, address, until, wanted, retry_failed, lock)
 
@@ -228,11 +236,10 @@ def _locked(found: StudyFolder) -> ExitStack:
     return lock
 
 
-def _resumed(retry_failed: bool, add_trials: int, add_seeds: int, stage: Sequence[str] | None) -> list[str]:
+def _resumed(retry_failed: bool, grown: Mapping[str, int], stage: Sequence[str] | None) -> list[str]:
     """The options of ``resume`` again."""
-    options = ["--retry-failed"] * retry_failed
-    options += [f"--add-trials={add_trials}"] * (add_trials > 0) + [f"--add-seeds={add_seeds}"] * (add_seeds > 0)
-    return options + [f"--stage={name}" for name in stage or ()]
+    added = [f"--add-{name}={count}" for name, count in grown.items() if count]
+    return ["--retry-failed"] * retry_failed + added + [f"--stage={name}" for name in stage or ()]
 
 
 def stop(context: typer.Context, name: NameArgument, results: Results = None, address: JobServerAddress = None) -> None:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from vaestudy.evaluation import Samples
 from vaestudy.execution.relay import worker_folder
 from vaestudy.records import End, Report, Run
 from vaestudy.spec import Settings, Workload
@@ -41,6 +42,7 @@ class Common:
         checkpoint_seconds: the least time between a run's checkpoints.
         silence: the seconds after which a worker that says nothing is taken for hung.
         retries: how often a run may lose its worker without having got further since the last time.
+        samples: how many random draws test scores rest on.
         seed: the study's; with it each run's own seed is mixed, and evaluation noise is drawn from it alone.
         store: the address of the object store that holds all studies; empty where hosts share the folder.
     """
@@ -56,7 +58,7 @@ class Common:
     checkpoint_seconds: float
     silence: float
     retries: int
-    iwae_samples: int
+    samples: Samples
     seed: int
     store: str = ""
 
@@ -78,7 +80,8 @@ class Common:
         if data["store"]:
             folder = worker_folder(data["store"], folder.name)
         paths = {"folder": folder, "data_folder": Path(data["data_folder"]) if data["data_folder"] else None}
-        return cls(**{**data, **paths, "workloads": workloads, "plugins": tuple(data["plugins"])})
+        parts = {"workloads": workloads, "plugins": tuple(data["plugins"]), "samples": Samples(**data["samples"])}
+        return cls(**{**data, **paths, **parts})
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from vaestudy.records import attempt_folder
 from vaestudy.registry import import_plugin
 from vaestudy.seeding import Seeds, mix
 from vaestudy.spec import Workload
-from vaestudy.trainer import Progress, Trainer
+from vaestudy.trainer import Confirmed, Progress, Trainer
 
 NEWS_SECONDS = 1.0
 """Evaluations closer together than this travel in one message, unless a verdict is awaited."""
@@ -117,8 +117,8 @@ class Group:
         outcome = items[-1].outcome
         if outcome is None:
             return News(uid, job.attempt, items[-1].step, reports)
-        extra = self._confirmed(job) if outcome == "done" and self._confirms(uid) else {}
-        end = self._trainer.end(uid, outcome, extra)
+        tested = self._confirmed(job) if outcome == "done" and self._confirms(uid) else None
+        end = self._trainer.end(uid, outcome, tested)
         self._trainer.evict(uid)
         self._relay.leave(self._attempt(job))
         return News(uid, job.attempt, items[-1].step, reports, end)
@@ -126,7 +126,7 @@ class Group:
     def _confirms(self, uid: str) -> bool:
         return self._jobs[uid].run.stage == "confirm"
 
-    def _confirmed(self, job: Job) -> dict[str, float]:
+    def _confirmed(self, job: Job) -> Confirmed:
         """Opens the test part, here and nowhere else; leaves the run's pictures in its folder."""
         part = self._common.workloads[job.run.workload].data
         x = data.load_test(part.name, data_at(self._common), binarize=part.binarize, seed=part.seed)
@@ -134,7 +134,7 @@ class Group:
         shape = data.data_sets.find(part.name).component.shape
         arrays = {name: image.numpy().reshape(-1, *shape) for name, image in vars(made).items()}
         self._relay.send_pictures(save_outputs(self._attempt(job), arrays))
-        return self._trainer.test(job.run.uid, x.to(self._common.device), self._common.iwae_samples)
+        return self._trainer.test(job.run.uid, x.to(self._common.device), self._common.samples)
 
     def _attempt(self, job: Job) -> Path:
         return attempt_folder(self._common.folder, job.run.uid, job.attempt)

@@ -8,6 +8,7 @@ from vaestudy.spec.identity import differences, dump_study, study_hash
 from vaestudy.spec.models import Range, Study, Train, Workload
 from vaestudy.spec.settings import (
     Cell,
+    SearchId,
     Settings,
     applies,
     budgets,
@@ -16,12 +17,14 @@ from vaestudy.spec.settings import (
     first_rung,
     reference_methods,
     resolve,
+    searches,
     space,
 )
 
 __all__ = [
     "Cell",
     "Range",
+    "SearchId",
     "Settings",
     "Study",
     "Train",
@@ -35,6 +38,7 @@ __all__ = [
     "first_rung",
     "reference_methods",
     "resolve",
+    "searches",
     "space",
     "study_hash",
 ]

@@ -15,15 +15,22 @@ from vaestudy.spec.models import Study
 SECTIONS = ("workloads", "train", "methods", "shared_search", "search", "seed", "plugins")
 """The sections in which a change changes numbers."""
 
+GROWS = ("trials", "replicates")
+"""Of ``search``: more of them leave the numbers of what has run as they are."""
+
+SAMPLES = ("elbo_samples", "iwae_samples", "weight_draws")
+"""How many draws the test scores rest on."""
+
 ABSENT = "(absent)"
 
 
 def study_hash(study: Study) -> str:
-    """16 hexadecimal digits of everything that changes a number; ``search.trials`` may grow without changing it."""
+    """16 hexadecimal digits of everything that changes a number; what may grow is not in it: ``search.trials`` and
+    ``search.replicates``."""
     tree = study.model_dump(by_alias=True)
     counted = {key: tree[key] for key in SECTIONS}
-    counted["search"] = {key: value for key, value in tree["search"].items() if key != "trials"}
-    counted["iwae_samples"] = study.confirm.iwae_samples
+    counted["search"] = {key: value for key, value in tree["search"].items() if key not in GROWS}
+    counted |= {key: tree["confirm"][key] for key in SAMPLES}
     counted["population"] = study.resources.population
     text = json.dumps(counted, sort_keys=True, separators=(",", ":"))
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

@@ -16,6 +16,7 @@ from vaestudy.distributions import likelihoods
 from vaestudy.errors import UsageError, nearest
 from vaestudy.models import models
 from vaestudy.optimizers import optimizers
+from vaestudy.records import PRIMARY
 from vaestudy.registry import Entry, Registry
 from vaestudy.schedules import schedules
 from vaestudy.spec import arms
@@ -203,6 +204,14 @@ def baseline_is_a_method(study: Study) -> Iterator[Violation]:
         yield Violation(("report", "baseline"), message)
 
 
+def question_is_answered(study: Study) -> Iterator[Violation]:
+    """Where the description names a score, it is the primary one."""
+    named = [name for name in PRIMARY if re.search(rf"\b{name}\b", study.description, re.IGNORECASE)]
+    if named and study.report.primary not in named:
+        message = f"the description asks for the {named[0].upper()}: expected {named[0]}, got {study.report.primary}"
+        yield Violation(("report", "primary"), message)
+
+
 def tracking_address(study: Study) -> Iterator[Violation]:
     """MLflow is a word, an http(s) address or the name of a credential."""
     path, value = ("tracking", "mlflow"), study.tracking.mlflow
@@ -276,6 +285,7 @@ LAWS: tuple[tuple[Law, tuple[str, ...]], ...] = (
     (target_can_be_found, ("methods", "target", "search.trials", "search.sampler")),
     (joint_alone, ("search.allocation", "resources")),
     (baseline_is_a_method, ("methods", "report")),
+    (question_is_answered, ("report", "description")),
     (tracking_address, ("tracking",)),
     (optuna_address, ("storage",)),
     (results_folder, ("storage",)),

@@ -10,6 +10,7 @@ NAME = r"^[a-z0-9][a-z0-9_.-]{0,63}$"
 PHASE_NAME = r"^[a-z0-9][a-z0-9_-]{0,63}$"  # no dot: it is one part of train.stages.NAME.share
 MOST_SEEDS = 999
 """Of a stage; each stage has a block of a thousand seeds."""
+MOST_REPLICATES = 1000
 INDEPENDENT = ("random", "sobol")
 """Samplers whose trials do not depend on each other's results: stage T of the protocol."""
 DURATION = r"^(\d*[1-9]\d*(\.\d+)?|\d+\.\d*[1-9]\d*)(s|m|h|d)$"  # above 0
@@ -198,6 +199,13 @@ class Search(Frozen):
         default="per_method", description="equal trials for every method, or one search over all methods"
     )
     trials: int = Field(ge=1, description="per cell; joint: per workload")
+    replicates: int = Field(
+        default=1,
+        ge=1,
+        le=MOST_REPLICATES,
+        description="times that each search and its confirmation are made, under seeds of their own; statements about "
+        "methods need several",
+    )
     sampler: Sampler = Sampler()
     pruner: Pruner = Pruner()
 
@@ -227,7 +235,14 @@ class Confirm(Frozen):
         le=MOST_SEEDS,
         description="runs of each winner for each of initialisation, data order and noise varied alone",
     )
+    elbo_samples: int = Field(default=50, ge=1, description="draws of z for the test ELBO")
     iwae_samples: int = Field(default=500, ge=1, description="K of the importance-weighted bound on the test NLL")
+    weight_draws: int = Field(
+        default=400,
+        ge=1,
+        description="draws of the decoder's weights, of 5 importance samples each, for the test NLL averaged over a "
+        "weight posterior",
+    )
 
 
 class Resources(Frozen):
@@ -274,6 +289,9 @@ class Tracking(Frozen):
 class ReportOptions(Frozen):
     """What reports say and how."""
 
+    primary: Literal["elbo", "nll"] = Field(
+        default="elbo", description="the one score that ranking, claims and tests are about: test -ELBO or test NLL"
+    )
     baseline: str | None = Field(default=None, description="the method that others are compared with")
     formats: tuple[Literal["csv", "parquet", "md", "tex", "html"], ...] = ("csv", "parquet", "md", "tex", "html")
     figures: bool = Field(default=True, description="false: a study ends with its tables alone; no figures, no page")

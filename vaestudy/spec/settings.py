@@ -35,6 +35,21 @@ class Cell:
         return f"{self.workload}/{self.method}"
 
 
+@dataclass(frozen=True)
+class SearchId:
+    """One search: of a cell, or of a workload over all its methods (joint mode), in one replicate (from 0)."""
+
+    workload: str
+    methods: tuple[str, ...]
+    replicate: int = 0
+
+    @property
+    def key(self) -> str:
+        """Its name within the study: ``digits-mlp/adam``; of a later replicate ``digits-mlp/adam/replicate-2``."""
+        cell = f"{self.workload}/{self.methods[0]}" if len(self.methods) == 1 else self.workload
+        return f"{cell}/replicate-{self.replicate + 1}" if self.replicate else cell
+
+
 class Settings(Frozen):
     """One run's settings: the optimizer with every hyperparameter, and its training with every value."""
 
@@ -60,6 +75,18 @@ class Settings(Frozen):
 def cells(study: Study) -> list[Cell]:
     """Every workload under every method, in the order of the file."""
     return [Cell(workload, method) for workload in study.workloads for method in study.methods]
+
+
+def searches(study: Study) -> list[SearchId]:
+    """Every search of a study, replicate by replicate: of each cell, or in joint mode of each workload."""
+    joint = study.search.allocation == "joint"
+    arms = [tuple(study.methods)] if joint else [(method,) for method in study.methods]
+    return [
+        SearchId(workload, methods, replicate)
+        for replicate in range(study.search.replicates)
+        for workload in study.workloads
+        for methods in arms
+    ]
 
 
 def budgets(study: Study) -> tuple[int, ...]:

@@ -13,11 +13,12 @@ from types import FrameType
 
 from vaestudy import data
 from vaestudy.errors import ConflictError, InterruptedStudyError, ServiceError, UnsuccessfulError
+from vaestudy.evaluation import Samples
 from vaestudy.execution import Common, Meters, check, check_shared, connect, disconnect, execute
 from vaestudy.records import STAGES, Stage, check_links
 from vaestudy.search import CellSearch, RetryingStorage, open_storage
 from vaestudy.seeding import mix
-from vaestudy.spec import Study, cells, first_rung, space, study_hash
+from vaestudy.spec import SearchId, Study, first_rung, searches, space, study_hash
 from vaestudy.study.disks import check_sqlite_disk
 from vaestudy.study.folder import StudyFolder, parse_duration
 from vaestudy.study.logs import logging_to
@@ -129,7 +130,7 @@ def launch(
             folder.stop_request.unlink(missing_ok=True)
             stack.enter_context(logging_to(folder.log, study.name))
             storage = stack.enter_context(closing(open_storage(study.storage.optuna, folder.path)))
-            searches = open_searches(study, storage, retry_failed)
+            opened = open_searches(study, storage, retry_failed)
             shipper = stack.enter_context(ShipperProcess.start(study, folder, command, notice))
             write_report = reporter(study)
 
@@ -137,7 +138,7 @@ def launch(
                 shipper.tend()
                 listener(now)
 
-            _run(study, folder, copy, searches, address, watch, tell, stages)
+            _run(study, folder, copy, opened, address, watch, tell, stages)
         write_report(folder)
         shipper.finish()
     return _judged(study, status(folder))
@@ -182,7 +183,7 @@ def _run(
     study: Study,
     folder: StudyFolder,
     copy: WorkingCopy,
-    searches: dict[str, CellSearch],
+    opened: dict[SearchId, CellSearch],
     address: str | None,
     watch: Watch,
     listener: Listener,
@@ -190,7 +191,7 @@ def _run(
 ) -> None:
     heartbeat = Heartbeat(study, folder, watch, listener)
     identity, stopping = study_hash(study), lambda: watch.stopping
-    queue = StudyQueue(study, identity, folder.path, searches, stopping, lambda: heartbeat.beat(queue), stages, copy)
+    queue = StudyQueue(study, identity, folder.path, opened, stopping, lambda: heartbeat.beat(queue), stages, copy)
     if status(folder).seconds_left == 0:
         queue.cancel_rest()
         return
@@ -278,36 +279,30 @@ def common_of(study: Study, folder: Path, device: str, threads: int) -> Common:
         checkpoint_seconds=study.budget.checkpoint_seconds,
         silence=parse_duration(study.budget.silence),
         retries=study.budget.retries,
-        iwae_samples=study.confirm.iwae_samples,
+        samples=Samples(study.confirm.elbo_samples, study.confirm.iwae_samples, study.confirm.weight_draws),
         seed=study.seed,
     )
 
 
-def open_searches(study: Study, storage: RetryingStorage, retry_failed: bool) -> dict[str, CellSearch]:
-    """One search per cell, or in joint mode per workload."""
-    if study.search.allocation == "joint":
-        arms = {
-            workload: {method: space(study, method) for method in sorted(study.methods)} for workload in study.workloads
-        }
-    else:
-        arms = {cell.key: {cell.method: space(study, cell.method)} for cell in cells(study)}
-    searches = {
-        key: CellSearch(
+def open_searches(study: Study, storage: RetryingStorage, retry_failed: bool) -> dict[SearchId, CellSearch]:
+    """Every search of a study: per replicate one of each cell, or in joint mode of each workload."""
+    opened = {
+        one: CellSearch(
             storage,
-            f"{study.name}/{key}",
-            spaces=spaces,
+            f"{study.name}/{one.key}",
+            spaces={method: space(study, method) for method in sorted(one.methods)},
             search=study.search,
-            seed=mix(study.seed, key),
+            seed=mix(study.seed, one.key),
             first_rung=first_rung(study),
             epochs=study.train.epochs,
             identity=study_hash(study),
         )
-        for key, spaces in arms.items()
+        for one in searches(study)
     }
     if retry_failed:
-        for search in searches.values():
+        for search in opened.values():
             search.retry_failed()
-    return searches
+    return opened
 
 
 def _judged(study: Study, final: Status) -> Status:

@@ -19,7 +19,8 @@ from vaestudy.trainer import Trainer
 
 @dataclass(frozen=True)
 class Line:
-    """One cell's plan: trials to search, searched dimensions, at most so many reruns of winners, updates of one run."""
+    """One cell's plan, over all replicates: trials to search, searched dimensions, at most so many reruns of winners,
+    updates of one run."""
 
     cell: str
     trials: int
@@ -61,8 +62,9 @@ def plan(study: Study) -> Plan:
         trials = study.search.trials // len(study.methods) if joint else study.search.trials
         updates = study.train.epochs * steps_per_epoch(study.workloads[cell.workload])
         dimensions = len(space(study, cell.method))
-        reruns = len(budgets(study)) * study.confirm.seeds + len(VARIED) * study.confirm.sources
-        lines.append(Line(cell.key, trials, dimensions, reruns, updates))
+        replicates = study.search.replicates
+        reruns = replicates * len(budgets(study)) * study.confirm.seeds + len(VARIED) * study.confirm.sources
+        lines.append(Line(cell.key, replicates * trials, dimensions, reruns, updates))
     rung = None if study.search.pruner.name == "none" else first_rung(study)
     return Plan(study.name, tuple(lines), _target_runs(study), study.train.epochs, rung)
 

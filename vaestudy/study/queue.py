@@ -16,23 +16,23 @@ from vaestudy import checkpoint
 from vaestudy.errors import ConflictError
 from vaestudy.execution import Job
 from vaestudy.records import STAGES, End, Report, Run, Spool, Stage, last_attempt, read_run, read_runs
-from vaestudy.search import CellSearch
-from vaestudy.spec import Cell, Study, reference_methods
+from vaestudy.search import Ask, CellSearch, Told
+from vaestudy.spec import Cell, SearchId, Study, reference_methods
 from vaestudy.study.stages import Stages
 from vaestudy.study.working_copy import PLAIN, WorkingCopy
 
 
 @dataclass
 class Unit:
-    """One Optuna study and what follows from it: a cell, or in joint mode a workload with all methods.
+    """One Optuna study and what follows from it.
 
     Attributes:
+        of: what is searched: a cell, or in joint mode a workload with all its methods, in one replicate.
         lost: trials that the search was told of, but whose records are gone; they run again, with the same numbers.
         reruns: what the winners still have to run; None until the search has finished.
     """
 
-    workload: str
-    methods: tuple[str, ...]
+    of: SearchId
     search: CellSearch
     lost: deque[Job]
     reruns: deque[Job] | None = None
@@ -46,7 +46,7 @@ class StudyQueue:
         study: Study,
         study_hash: str,
         folder: Path,
-        searches: Mapping[str, CellSearch],
+        searches: Mapping[SearchId, CellSearch],
         stop_requested: Callable[[], bool],
         on_tick: Callable[[], None],
         wanted: Collection[Stage] = STAGES,
@@ -80,33 +80,37 @@ class StudyQueue:
         self.updates = 0  # made in this launch, as far as reported
         self._reached: dict[str, int] = {}
         self._released: deque[list[Job]] = deque()
-        self._units = deque(self._unit(key, search) for key, search in searches.items())
+        self._units = deque(self._unit(*item) for item in searches.items())
         self._targets: dict[str, deque[Job] | None] = dict.fromkeys(study.workloads)
         self._check_searched()
 
-    def _unit(self, key: str, search: CellSearch) -> Unit:
-        workload, _, method = key.partition("/")
+    def _unit(self, of: SearchId, search: CellSearch) -> Unit:
         told = [trial for trial in search.told() if trial.outcome != "failed"]
-        jobs = [self._stages.trial(Cell(workload, trial.method), trial.number, trial.drawn) for trial in told]
+        jobs = [self._trial(of, trial) for trial in told]
         lost = deque(self._missing(jobs)) if "search" in self._wanted else deque[Job]()
-        return Unit(workload, (method,) if method else tuple(self._study.methods), search, lost)
+        return Unit(of, search, lost)
+
+    def _trial(self, of: SearchId, trial: Ask | Told) -> Job:
+        return self._stages.trial(Cell(of.workload, trial.method), trial.number, trial.drawn, of.replicate)
 
     def _check_searched(self) -> None:
         if "search" in self._wanted:
             return
         for unit in self._units:
             if not unit.search.finished():
-                where = f"{unit.workload}/{unit.methods[0]}" if len(unit.methods) == 1 else unit.workload
                 ended = len(unit.search.told())
                 raise ConflictError(
-                    f"the search of {where} has ended {ended} of {self._study.search.trials} trials; what "
+                    f"the search of {unit.of.key} has ended {ended} of {self._study.search.trials} trials; what "
                     f"follows needs them all: run --stage search first"
                 )
 
     # --- what runs next ---------------------------------------------------------------------------------------------
 
     def take(self, count: int) -> Sequence[Job]:
-        """Up to ``count`` jobs of one cell: what was given back first, then cells in turn, so that all advance."""
+        """Up to ``count`` jobs of one cell: what was given back first, then searches in turn, so that all advance.
+
+        Where a search has fewer, the cell's other replicates fill up.
+        """
         if self._released:
             batch = self._released.popleft()
             if batch[count:]:
@@ -116,14 +120,22 @@ class StudyQueue:
             self._units.rotate(-1)
             jobs = self._from_unit(self._units[-1], count)
             if jobs:
-                return jobs
+                return [*jobs, *self._from_replicates(jobs[0].run, count - len(jobs))]
         return self._from_targets(count)
 
     def refill(self, job: Job) -> Job | None:
         """Another job of the freed run's cell."""
-        unit = self._unit_of(job.run)
-        jobs = self._from_unit(unit, 1) if len(unit.methods) == 1 else []
+        jobs = self._from_replicates(job.run, 1)
         return jobs[0] if jobs else None
+
+    def _from_replicates(self, run: Run, count: int) -> list[Job]:
+        """Up to ``count`` more jobs of a run's cell, of any replicate; of joint searches none, whose next trial may be
+        another method's."""
+        jobs: list[Job] = []
+        for unit in self._units:
+            if unit.of.workload == run.workload and unit.of.methods == (run.method,) and len(jobs) < count:
+                jobs += self._from_unit(unit, count - len(jobs))
+        return jobs
 
     @property
     def exhausted(self) -> bool:
@@ -143,9 +155,9 @@ class StudyQueue:
         return self._pop(unit.reruns or deque(), count)
 
     def _from_targets(self, count: int) -> list[Job]:
-        """Reruns of the best reference method of a workload whose searches have all finished."""
+        """Reruns of the best reference method of a workload whose first replicate of searches has finished."""
         for workload, jobs in self._targets.items():
-            units = [unit for unit in self._units if unit.workload == workload]
+            units = [unit for unit in self._units if (unit.of.workload, unit.of.replicate) == (workload, 0)]
             if jobs is None and all(unit.search.finished() for unit in units):
                 jobs = self._targets[workload] = deque(self._missing(self._target_jobs(workload, units)))
             if jobs:
@@ -162,7 +174,7 @@ class StudyQueue:
     def _trials(self, unit: Unit, count: int) -> list[Job]:
         jobs: list[Job] = []
         while len(jobs) < count and (ask := unit.search.ask()) is not None:
-            job = self._stages.trial(Cell(unit.workload, ask.method), ask.number, ask.drawn)
+            job = self._trial(unit.of, ask)
             if self._has_result(job.run.uid):
                 self._tell(unit.search, ask.number, self.ended[job.run.uid][1])
                 continue
@@ -171,12 +183,8 @@ class StudyQueue:
 
     def _reruns(self, unit: Unit) -> Iterator[Job]:
         told = unit.search.told()
-        for method in unit.methods:
-            cell = Cell(unit.workload, method)
-            if "confirm" in self._wanted:
-                yield from self._stages.confirmations(cell, told)
-            if "sources" in self._wanted:
-                yield from self._stages.sources(cell, told)
+        for method in unit.of.methods:
+            yield from self._stages.reruns(Cell(unit.of.workload, method), told, unit.of.replicate, self._wanted)
 
     def _target_jobs(self, workload: str, units: Sequence[Unit]) -> Iterator[Job]:
         if "target" in self._wanted:
@@ -297,4 +305,5 @@ class StudyQueue:
         search.tell(number, end.outcome, end.metrics.get("final/val_nelbo"), end.reason)
 
     def _unit_of(self, run: Run) -> Unit:
-        return next(unit for unit in self._units if unit.workload == run.workload and run.method in unit.methods)
+        place = run.workload, run.replicate
+        return next(u for u in self._units if (u.of.workload, u.of.replicate) == place and run.method in u.of.methods)

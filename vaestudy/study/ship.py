@@ -274,6 +274,9 @@ def _answers(folder: Path) -> Sequence[str]:
 
 
 def _figures(record: RunRecord, folder: Path) -> Mapping[str, bytes]:
+    """Of confirmed runs; MLflow draws the curves of all runs itself."""
+    if record.run.stage != "confirm":
+        return {}
     from vaestudy.analysis.run_figures import run_figures
 
     return run_figures(record, folder)

@@ -1,17 +1,18 @@
 """The runs of a study's stages: trials of the search, and the winners' reruns under fresh seeds that follow it.
 
-Each stage has a block of seeds of its own, so that no seed serves twice and none is the search's.
+Each replicate has a block of seeds of its own, and in it each stage, so that no seed serves twice and none is the
+search's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from vaestudy.analysis.winners import best_winner, winner
 from vaestudy.execution import Job
-from vaestudy.records import DEFAULTS, VARIED, Run, Stage, Varied
+from vaestudy.records import DEFAULTS, VARIED, Run, Stage, Varied, tuning_seed
 from vaestudy.search import Told
-from vaestudy.seeding import TUNING_SEED, uid
+from vaestudy.seeding import uid
 from vaestudy.spec import Cell, Settings, Study, budgets, resolve
 from vaestudy.study.plan import training_rows
 
@@ -31,18 +32,29 @@ class Stages:
         self._study = study
         self._hash = study_hash
 
-    def trial(self, cell: Cell, number: int, drawn: Mapping[str, object]) -> Job:
-        """A trial of the search."""
-        return self._job(cell, number, self._settings(cell, drawn), "search", "all", TUNING_SEED)
+    def trial(self, cell: Cell, number: int, drawn: Mapping[str, object], replicate: int = 0) -> Job:
+        """A trial of a replicate's search."""
+        return self._job(cell, number, self._settings(cell, drawn), "search", "all", tuning_seed(replicate))
 
-    def confirmations(self, cell: Cell, told: Sequence[Told]) -> Iterator[Job]:
+    def reruns(self, cell: Cell, told: Sequence[Told], replicate: int, wanted: Collection[Stage]) -> Iterator[Job]:
+        """What follows a replicate's search of a cell: its confirmations and, of the first replicate, its sources.
+
+        Args:
+            told: the search's ended trials. wanted: the stages that are asked for.
+        """
+        if "confirm" in wanted:
+            yield from self._confirmations(cell, told, replicate)
+        if "sources" in wanted and replicate == 0:
+            yield from self._sources(cell, told)
+
+    def _confirmations(self, cell: Cell, told: Sequence[Told], replicate: int) -> Iterator[Job]:
         """The cell's winner at each budget under each seed; one run where budgets share a winner."""
         numbers = {self._winner(cell, told, budget) for budget in budgets(self._study)}
         for trial in (Told(DEFAULTS, cell.method, {}, "done", None, ""), *told):
             if trial.number in numbers:
-                yield from self._reruns(cell, trial, "confirm", "all", self._study.confirm.seeds)
+                yield from self._reruns(cell, trial, "confirm", "all", self._study.confirm.seeds, replicate)
 
-    def sources(self, cell: Cell, told: Sequence[Told]) -> Iterator[Job]:
+    def _sources(self, cell: Cell, told: Sequence[Told]) -> Iterator[Job]:
         """The cell's winner at the largest budget, with one of its streams varied at a time."""
         number = self._winner(cell, told, max(budgets(self._study)))
         for trial in told:
@@ -54,7 +66,7 @@ class Stages:
         """The best trial of all reference methods under each seed.
 
         Args:
-            told: each reference method's ended trials.
+            told: each reference method's ended trials, of the first replicate.
         """
         target = self._study.target
         if target is None or workload in target.nats:
@@ -68,9 +80,11 @@ class Stages:
     def _winner(self, cell: Cell, told: Sequence[Told], budget: int) -> int | None:
         return winner(_scores(cell.method, told), budget)
 
-    def _reruns(self, cell: Cell, trial: Told, stage: Stage, varied: Varied, seeds: int) -> Iterator[Job]:
+    def _reruns(
+        self, cell: Cell, trial: Told, stage: Stage, varied: Varied, seeds: int, replicate: int = 0
+    ) -> Iterator[Job]:
         settings = self._settings(cell, trial.drawn)
-        first = FIRST_SEEDS[stage, varied]
+        first = tuning_seed(replicate) + FIRST_SEEDS[stage, varied]
         for seed in range(first, first + seeds):
             yield self._job(cell, trial.number, settings, stage, varied, seed)
 

@@ -124,12 +124,9 @@ def make(
 def _arm(study: Study, cell: Cell, ended: Collection[tuple[Run, End]], live: Collection[Run]) -> Arm:
     mine = [(run, end) for run, end in ended if run.cell == cell.key]
     outcomes = [end.outcome for run, end in mine if run.stage == "search"]
-    scores = _scores(mine)
-    planned = len(outcomes) if study.search.allocation == "joint" else study.search.trials
-    winners = [winner(scores, budget) for budget in budgets(study)]
-    awaited = {"confirm": set(winners) - {None}, "sources": {winners[-1]} - {None}}
-    reruns = [run for run, end in mine if run.trial in awaited.get(run.stage, ()) and end.outcome != "cancelled"]
-    chosen = len(awaited["confirm"]) if len(outcomes) >= planned else max(len(awaited["confirm"]), 1)
+    replicates = range(study.search.replicates)
+    planned = len(outcomes) if study.search.allocation == "joint" else study.search.trials * len(replicates)
+    reruns = [_reruns(study, [item for item in mine if item[0].replicate == r], r == 0) for r in replicates]
     return Arm(
         cell.key,
         cell.method,
@@ -139,10 +136,25 @@ def _arm(study: Study, cell: Cell, ended: Collection[tuple[Run, End]], live: Col
         outcomes.count("pruned"),
         outcomes.count("diverged"),
         outcomes.count("failed"),
-        min(scores.values(), default=None),
-        len(reruns),
-        study.confirm.seeds * chosen + study.confirm.sources * len(VARIED) * min(chosen, 1),
+        min(_values(mine), default=None),
+        sum(done for done, _ in reruns),
+        sum(to_do for _, to_do in reruns),
     )
+
+
+def _reruns(study: Study, mine: Collection[tuple[Run, End]], first: bool) -> tuple[int, int]:
+    """The reruns of one replicate of a cell's winners: those that have ended, and how many there will be."""
+    searched = sum(run.stage == "search" for run, _ in mine)
+    joint = study.search.allocation == "joint"
+    scores = _scores(mine)
+    winners = [winner(scores, budget) for budget in budgets(study)]
+    awaited = {"confirm": set(winners) - {None}, "sources": {winners[-1]} - {None}}
+    ended = [run for run, end in mine if run.trial in awaited.get(run.stage, ()) and end.outcome != "cancelled"]
+    chosen = len(awaited["confirm"])
+    if not joint and searched < study.search.trials:
+        chosen = max(chosen, 1)
+    sources = study.confirm.sources * len(VARIED) * min(chosen, 1) if first else 0
+    return len(ended), study.confirm.seeds * chosen + sources
 
 
 def _targets(study: Study, ended: Collection[tuple[Run, End]]) -> tuple[int, int]:
@@ -152,7 +164,7 @@ def _targets(study: Study, ended: Collection[tuple[Run, End]]) -> tuple[int, int
         return 0, 0
     done = planned = 0
     for workload in set(study.workloads) - set(target.nats):
-        mine = [(run, end) for run, end in ended if run.workload == workload]
+        mine = [(run, end) for run, end in ended if run.workload == workload and run.replicate == 0]
         scores = {m: _scores([item for item in mine if item[0].method == m]) for m in reference_methods(study)}
         chosen = best_winner(scores, target.trials or study.search.trials)
         reruns = [run for run, end in mine if run.stage == "target" and end.outcome != "cancelled"]
@@ -162,8 +174,13 @@ def _targets(study: Study, ended: Collection[tuple[Run, End]]) -> tuple[int, int
     return done, planned
 
 
+def _values(ended: Iterable[tuple[Run, End]]) -> list[float]:
+    """L_val at the cap of the search trials that reached it."""
+    return [end.metrics["final/val_nelbo"] for run, end in ended if run.stage == "search" and end.outcome == "done"]
+
+
 def _scores(ended: Iterable[tuple[Run, End]]) -> dict[int, float]:
-    """L_val at the cap by trial, of the search trials that reached it."""
+    """L_val at the cap by trial, of a search's trials that reached it."""
     return {
         run.trial: end.metrics["final/val_nelbo"]
         for run, end in ended

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from vaestudy.records import Report, Run, RunRecord, trial_name
+from vaestudy.records import PRIMARY, Report, Run, RunRecord, trial_name
 from vaestudy.spec import Study, Workload, budgets, canonical, space
 from vaestudy.tracking.stored import DataSet, Row, Status
 
@@ -88,7 +88,8 @@ def params(study: Study, run: Run) -> dict[str, str]:
     """A run's settings under short names, with what a chart needs beside them; values that are not set are left out."""
     # A stage of no share of the training is not in the settings, but it was drawn: MLflow's charts need every axis.
     drawn = {name: 0.0 for name in searched(study, run.method) if name.endswith(".share")}
-    values: dict[str, Any] = {"method": run.method, "workload": run.workload, "seed": run.seed, **drawn, **run.settings}
+    place = {"method": run.method, "workload": run.workload, "replicate": run.replicate + 1, "seed": run.seed}
+    values: dict[str, Any] = {**place, **drawn, **run.settings}
     rate = run.settings.get("lr")
     if isinstance(rate, float) and rate > 0:
         values["log10_lr"] = round(math.log10(rate), SUMMARY_DECIMALS)  # MLflow's parallel coordinates know no log axis
@@ -103,6 +104,7 @@ def tags(record: RunRecord) -> dict[str, str]:
         "uid": run.uid,
         "stage": run.stage,
         "trial": trial_name(run.trial).removeprefix("#"),
+        "replicate": str(run.replicate + 1),
         "cell": run.cell,
         "group": run.method,
         "workload": run.workload,
@@ -125,24 +127,24 @@ def data_set(workload: Workload) -> DataSet:
 
 
 def best(study: Study, records: Iterable[RunRecord]) -> set[str]:
-    """The uids of each cell's winner and of its confirmation runs.
+    """The uids of each search's winner and of its confirmation runs.
 
     The winner has the least ``final/val_nelbo`` of the trials that ended well within the largest budget; ties: the
     earlier one.
     """
-    cells: dict[str, list[RunRecord]] = {}
+    searches: dict[tuple[str, int], list[RunRecord]] = {}
     for record in records:
         if record.run.stage in ("search", "confirm"):
-            cells.setdefault(record.run.cell, []).append(record)
+            searches.setdefault((record.run.cell, record.run.replicate), []).append(record)
     budget = max(budgets(study))
-    numbers = {cell: _winner(found, budget) for cell, found in cells.items()}
-    return {record.run.uid for cell, found in cells.items() for record in found if record.run.trial == numbers[cell]}
+    numbers = {key: _winner(found, budget) for key, found in searches.items()}
+    return {record.run.uid for key, found in searches.items() for record in found if record.run.trial == numbers[key]}
 
 
-def _winner(cell: Iterable[RunRecord], budget: int) -> int | None:
+def _winner(search: Iterable[RunRecord], budget: int) -> int | None:
     scores = [
         (record.end.metrics["final/val_nelbo"], record.run.trial)
-        for record in cell
+        for record in search
         if record.run.stage == "search"
         and record.run.trial < budget
         and record.end
@@ -154,7 +156,7 @@ def _winner(cell: Iterable[RunRecord], budget: int) -> int | None:
 
 def primary_metric(study: Study) -> str:
     """The metric by which methods are ranked; less is better."""
-    return "final/test_nll" if study.confirm.seeds else "final/val_nelbo"
+    return PRIMARY[study.report.primary] if study.confirm.seeds else "final/val_nelbo"
 
 
 def final_nelbo(study: Study, records: Iterable[RunRecord]) -> dict[str, list[float]]:

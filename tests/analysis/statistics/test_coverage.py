@@ -170,7 +170,7 @@ def test_ten_seeds_carry_a_probability_of_improvement(pairs: Sequence[tuple[str,
 
 
 def test_ten_seeds_carry_a_paired_difference() -> None:
-    assert as_stated(coverage_of_paired_difference(seeds=10, studies=2000))
+    assert 0.95 <= coverage_of_paired_difference(seeds=10, studies=2000) < 0.99
 
 
 def test_ten_runs_carry_the_difference_of_two_chances() -> None:
@@ -179,7 +179,7 @@ def test_ten_runs_carry_the_difference_of_two_chances() -> None:
 
 @pytest.mark.parametrize("runs", [5, 10])
 def test_five_and_ten_runs_carry_the_difference_of_two_independent_means(runs: int) -> None:
-    assert as_stated(coverage_of_a_difference_of_means(runs, studies=2000))
+    assert 0.95 <= coverage_of_a_difference_of_means(runs, studies=2000) < 0.995
 
 
 def test_ten_runs_carry_a_median_time() -> None:

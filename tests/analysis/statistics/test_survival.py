@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -46,6 +47,30 @@ def test_with_one_cap_for_all_the_curve_is_the_share_still_without_the_event(tim
     curve = kaplan_meier([min(time, cap) for time in times], [time <= cap for time in times])
     assert curve.times.tolist() == sorted({time for time in times if time <= cap})
     assert curve.survival == pytest.approx([np.mean([other > time for other in times]) for time in curve.times])
+
+
+def test_a_curve_that_rests_at_one_half_has_its_median_there() -> None:
+    """Survival after 2500 is 8/10 x 7/8 x 5/7 = 1/2, which the product of the rounded factors exceeds."""
+    times = [6500.0, 1000.0, 6000.0, 4500.0, 5000.0, 1000.0, 2500.0, 2500.0, 2000.0, 5500.0]
+    assert kaplan_meier(times, [False] + [True] * 9).median.estimate == 2500
+
+
+def _median_in_fractions(times: list[int], seen: list[bool]) -> float:
+    left = Fraction(1)
+    for moment in sorted(set(times)):
+        at_risk = sum(time >= moment for time in times)
+        left *= Fraction(at_risk - sum(time == moment and end for time, end in zip(times, seen, strict=True)), at_risk)
+        if 2 * left <= 1:
+            return moment
+    return math.inf
+
+
+def test_the_median_of_two_thousand_random_sets_is_that_of_exact_arithmetic() -> None:
+    generator = np.random.default_rng(0)
+    for _ in range(2000):
+        runs = int(generator.integers(1, 13))
+        times, seen = generator.integers(1, 9, runs).tolist(), (generator.random(runs) < 0.8).tolist()
+        assert kaplan_meier(times, seen).median.estimate == _median_in_fractions(times, seen)
 
 
 def test_runs_that_never_got_there_have_a_median_beyond_the_watch() -> None:

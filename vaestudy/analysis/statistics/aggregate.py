@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import optimize, stats
 
-from vaestudy.analysis.statistics.intervals import LEVEL, Interval, is_bimodal
+from vaestudy.analysis.statistics.intervals import LEVEL, ROUNDING, Interval
 from vaestudy.analysis.statistics.resampling import Array, Statistic, studentized_interval
 
 RESAMPLES = 10_000
@@ -51,7 +51,7 @@ def interquartile_mean(strata: Strata, *, resamples: int = RESAMPLES, seed: int 
     """
     found = _bootstrapped(strata, _middle_half, resamples, seed)
     pooled = [score for runs in strata for score in runs]
-    return _without_ends(found) if is_bimodal(pooled, times=1.0) else found
+    return _without_ends(found) if _in_two_groups(pooled) else found
 
 
 def optimality_gap(strata: Strata, threshold: float = 1.0, *, resamples: int = RESAMPLES, seed: int = 0) -> Interval:
@@ -76,6 +76,16 @@ def _bootstrapped(strata: Strata, statistic: Statistic, resamples: int, seed: in
 
 def _without_ends(found: Interval) -> Interval:
     return Interval(found.estimate, math.nan, math.nan, found.n)
+
+
+def _in_two_groups(values: Sequence[float]) -> bool:
+    """Whether the longest gap that leaves two values or more on either side is longer than either of these groups."""
+    x = np.sort(np.asarray(values, dtype=float))
+    if len(x) < 4:
+        return False
+    gaps = np.diff(x)[1:-1]
+    cut = int(gaps.argmax()) + 2
+    return float(gaps.max()) > max(float(np.ptp(x[:cut])), float(np.ptp(x[cut:])), ROUNDING)
 
 
 def _middle_half(strata: Sequence[Array]) -> tuple[Array, Array]:

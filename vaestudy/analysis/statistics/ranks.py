@@ -11,6 +11,7 @@ import numpy as np
 from scipy import stats
 
 ALPHA = 0.05
+ROUNDING = 1e-9
 MIN_WORKLOADS = 6
 """With five workloads and five methods, mean ranks lie at most 4 apart and the critical difference is already 2.7."""
 
@@ -28,7 +29,7 @@ class FriedmanTest:
 
     Attributes:
         ranks: each method's mean rank, 1 is best; ties share their mean rank.
-        statistic: Friedman's chi-squared (Demsar 2006, section 3.2.2).
+        statistic: Friedman's chi-squared (Demsar 2006, section 3.2.2), corrected for ties (Conover 1999, section 5.8).
         f: Iman and Davenport's F of it, which is less conservative; (k - 1) and (k - 1)(N - 1) degrees of freedom.
         p: of F; small where the methods do not rank alike.
         critical_difference: two mean ranks further apart than this differ at 5 % (Nemenyi).
@@ -44,8 +45,9 @@ class FriedmanTest:
 def friedman(scores: Sequence[Mapping[str, float]]) -> FriedmanTest | Refusal:
     """The Friedman test of the methods' losses, with Nemenyi's critical difference; refused below six workloads.
 
-    chi2 = 12 N / (k (k + 1)) (sum_j R_j^2 - k (k + 1)^2 / 4), F = (N - 1) chi2 / (N (k - 1) - chi2),
-    CD = q_0.05 / sqrt(2) sqrt(k (k + 1) / (6 N)) for N workloads and k methods.
+    With d_ij the rank of method j on workload i less (k + 1) / 2, for N workloads and k methods, and with
+    B = N sum_j mean_i(d_ij)^2 and T = sum_ij d_ij^2: chi2 = N (k - 1) B / T, F = (N - 1) B / (T - B) and
+    CD = q_0.05 / sqrt(2) sqrt(k (k + 1) / (6 N)).
 
     Args:
         scores: per workload the loss of every method, lower is better; every workload has the same methods.
@@ -60,12 +62,21 @@ def friedman(scores: Sequence[Mapping[str, float]]) -> FriedmanTest | Refusal:
     n, k = len(scores), len(methods)
     if n < MIN_WORKLOADS or k < 2:
         return Refusal(f"ranks need at least {MIN_WORKLOADS} workloads and 2 methods: here are {n} and {k}")
-    ranks = np.mean([stats.rankdata([row[method] for method in methods]) for row in scores], axis=0)
-    chi2 = 12 * n / (k * (k + 1)) * (float(ranks @ ranks) - k * (k + 1) ** 2 / 4)
-    left = n * (k - 1) - chi2
-    f = (n - 1) * chi2 / left if left > 1e-9 else math.inf  # every workload ranks the methods alike
+    ranks = stats.rankdata([[row[method] for method in methods] for row in scores], axis=1)
+    apart = ranks - (k + 1) / 2
+    between, total = n * float((apart.mean(axis=0) ** 2).sum()), float((apart**2).sum())
+    chi2 = n * (k - 1) * between / total if total else 0.0
+    f = _ratio((n - 1) * between, total - between)
     p = float(stats.f.sf(f, k - 1, (k - 1) * (n - 1)))
-    return FriedmanTest(dict(zip(methods, ranks.tolist(), strict=True)), chi2, f, p, _critical_difference(n, k))
+    means = dict(zip(methods, ranks.mean(axis=0).tolist(), strict=True))
+    return FriedmanTest(means, chi2, f, p, _critical_difference(n, k))
+
+
+def _ratio(between: float, within: float) -> float:
+    """0 where the methods tie on every workload, inf where every workload ranks them alike."""
+    if within > ROUNDING:
+        return between / within
+    return math.inf if between > ROUNDING else 0.0
 
 
 def _critical_difference(workloads: int, methods: int) -> float:
@@ -101,22 +112,49 @@ class PairedTest:
         return "differ" if self.adjusted < ALPHA else "no difference found"
 
 
-def wilcoxon_holm(scores: Mapping[str, Mapping[int, float]]) -> list[PairedTest]:
-    """Every pair of methods tested over their common seeds, exactly where scipy can, and corrected as in Holm 1979.
+def seeds_needed(pairs: int) -> int:
+    """The fewest seeds at which the clearest of so many pairs can differ at 5 % after Holm's correction.
+
+    With n seeds that all agree, the signed-rank test has p = 2 / 2^n: the fewest n with 2 ``pairs`` / 2^n < 0.05.
+    """
+    return next(n for n in itertools.count(1) if _smallest(pairs, n) < ALPHA)
+
+
+def wilcoxon_holm(scores: Mapping[str, Mapping[int, float]]) -> list[PairedTest] | Refusal:
+    """Every pair of methods tested over their common seeds (``signed_rank``), and corrected as in Holm 1979.
+
+    Refused where no pair has the ``seeds_needed`` to differ after the correction.
 
     Args:
         scores: per method and seed the loss of its run.
     """
     pairs = list(itertools.combinations(scores, 2))
-    seeds = {pair: sorted(set(scores[pair[0]]) & set(scores[pair[1]])) for pair in pairs}
-    p = [_signed_rank([scores[a][seed] - scores[b][seed] for seed in seeds[a, b]]) for a, b in pairs]
+    common = [sorted(scores[one].keys() & scores[other].keys()) for one, other in pairs]
+    most, needed = max(map(len, common), default=0), seeds_needed(len(pairs))
+    if pairs and most < needed:
+        return Refusal(
+            f"{most} seeds cannot give an adjusted p below {_smallest(len(pairs), most):.3g}; "
+            f"at {len(pairs)} pair{'s' * (len(pairs) > 1)} it takes {needed} seeds"
+        )
+    p = [
+        signed_rank([scores[one][seed] - scores[other][seed] for seed in seeds])
+        for (one, other), seeds in zip(pairs, common, strict=True)
+    ]
     return [
-        PairedTest(*pair, len(seeds[pair]), p_alone, adjusted, min(1.0, len(pairs) * 2.0 ** (1 - len(seeds[pair]))))
-        for pair, p_alone, adjusted in zip(pairs, p, holm(p), strict=True)
+        PairedTest(*pair, len(seeds), alone, adjusted, _smallest(len(pairs), len(seeds)))
+        for pair, seeds, alone, adjusted in zip(pairs, common, p, holm(p), strict=True)
     ]
 
 
-def _signed_rank(differences: list[float]) -> float:
+def _smallest(pairs: int, seeds: int) -> float:
+    return min(1.0, 2 * pairs * 0.5**seeds)
+
+
+def signed_rank(differences: Sequence[float]) -> float:
+    """The two-sided p of Wilcoxon's signed-rank test, without the differences of 0; NaN where there is none at all.
+
+    Exact up to 50 differences, with ties up to 13 (scipy).
+    """
     if not differences:
         return math.nan
     return float(stats.wilcoxon(differences).pvalue) if any(differences) else 1.0

@@ -6,6 +6,9 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
+from itertools import accumulate
+from operator import mul
 from typing import Any
 
 import numpy as np
@@ -14,6 +17,8 @@ from scipy import stats
 
 from vaestudy.analysis.statistics.intervals import LEVEL, Interval
 from vaestudy.analysis.statistics.resampling import Array
+
+Flags = npt.NDArray[np.bool_]
 
 MIN_RUNS_FOR_MEDIAN = 6
 """The fewest runs whose median has a 95 % interval: of five, none covers more than 1 - 2 / 2^5 = 94 %."""
@@ -51,12 +56,12 @@ def kaplan_meier(times: Sequence[float], observed: Sequence[bool]) -> SurvivalCu
     seen = np.asarray(observed, dtype=bool)
     if not seen.any():
         none = np.empty(0)
-        return SurvivalCurve(none, none, none, none, _median(none, none, none, none, moments))
+        return SurvivalCurve(none, none, none, none, _median(none, none, none, none, moments, seen))
     curve = stats.ecdf(stats.CensoredData(moments[seen], right=moments[~seen])).sf
     events = np.isin(curve.quantiles, moments[seen])
     low, high = (end[events] for end in _pointwise(curve))
     points, survival = curve.quantiles[events], curve.probabilities[events]
-    return SurvivalCurve(points, survival, low, high, _median(points, survival, low, high, moments))
+    return SurvivalCurve(points, survival, low, high, _median(points, survival, low, high, moments, seen))
 
 
 def _pointwise(curve: Any) -> tuple[Array, Array]:  # Any: scipy's stubs call the ends of its band numbers
@@ -66,8 +71,8 @@ def _pointwise(curve: Any) -> tuple[Array, Array]:  # Any: scipy's stubs call th
     return band.low.probabilities, band.high.probabilities
 
 
-def _median(times: Array, survival: Array, low: Array, high: Array, watched: Array) -> Interval:
-    estimate = _first(times, survival <= 0.5) if len(watched) else math.nan
+def _median(times: Array, survival: Array, low: Array, high: Array, watched: Array, seen: Flags) -> Interval:
+    estimate = _first(times, _halved(times, watched, seen)) if len(watched) else math.nan
     if len(watched) < MIN_RUNS_FOR_MEDIAN:
         return Interval(estimate, math.nan, math.nan, len(watched))
     ended = survival == 0  # there the pointwise interval is the point 0
@@ -75,7 +80,15 @@ def _median(times: Array, survival: Array, low: Array, high: Array, watched: Arr
     return Interval(estimate, earliest, _first(times, (high < 0.5) | ended), len(watched))
 
 
-def _first(times: Array, holds: npt.NDArray[np.bool_]) -> float:
+def _halved(times: Array, watched: Array, seen: Flags) -> Flags:
+    """At which event times the curve is at most 1/2, in fractions: rounding would miss that it is exactly there."""
+    at_risk = [int((watched >= time).sum()) for time in times]
+    ends = [int((watched[seen] == time).sum()) for time in times]
+    factors = (Fraction(n - gone, n) for n, gone in zip(at_risk, ends, strict=True))
+    return np.array([left <= Fraction(1, 2) for left in accumulate(factors, mul)], dtype=bool)
+
+
+def _first(times: Array, holds: Flags) -> float:
     return float(times[holds.argmax()]) if holds.any() else math.inf
 
 

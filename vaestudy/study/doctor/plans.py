@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from vaestudy.records import Run, write_atomically
+from vaestudy.records import STAGES, Run, write_atomically
 from vaestudy.search import Told
 from vaestudy.spec import Cell, Study, reference_methods, study_hash
 from vaestudy.study.doctor.trials import current, read_table
@@ -29,17 +29,16 @@ def _plans(study: Study, folder: Path) -> Iterator[Run]:
     from vaestudy.study.stages import Stages  # with it comes Ray: seconds that only this repair needs
 
     stages = Stages(study, study_hash(study))
-    told: dict[tuple[str, str], list[Told]] = {}
-    for key, rows in read_table(study, folder).items():
-        workload = key.partition("/")[0]
+    told: dict[tuple[Cell, int], list[Told]] = {}
+    for of, rows in read_table(study, folder).items():
         for row in current(rows).values():
             assert row.number is not None
-            yield stages.trial(Cell(workload, row.method), row.number, row.drawn).run
+            cell = Cell(of.workload, row.method)
+            yield stages.trial(cell, row.number, row.drawn, of.replicate).run
             if row.told:
-                told.setdefault((workload, row.method), []).append(row.told)
-    for (workload, method), ended in told.items():
-        cell = Cell(workload, method)
-        yield from (job.run for job in (*stages.confirmations(cell, ended), *stages.sources(cell, ended)))
+                told.setdefault((cell, of.replicate), []).append(row.told)
+    for (cell, replicate), ended in told.items():
+        yield from (job.run for job in stages.reruns(cell, ended, replicate, STAGES))
     for workload in study.workloads:
-        known = {method: told.get((workload, method), []) for method in reference_methods(study)}
+        known = {method: told.get((Cell(workload, method), 0), []) for method in reference_methods(study)}
         yield from (job.run for job in stages.targets(workload, known))

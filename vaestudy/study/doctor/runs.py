@@ -12,16 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from vaestudy.errors import DataError
-from vaestudy.records import (
-    RunRecord,
-    attempt_folder,
-    attempts,
-    inspect_spool,
-    read_plan,
-    read_run,
-    sync_folder,
-)
+from vaestudy.records import RunRecord, attempt_folder, attempts, read_plan, read_run, sync_folder
 from vaestudy.seeding import uid as identity
+from vaestudy.spools import inspect_spool
 from vaestudy.study.doctor.finding import BY_REPAIR, Finding, Repair
 
 ASIDE = "damaged-"

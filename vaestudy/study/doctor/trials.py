@@ -9,15 +9,15 @@ from functools import partial
 from pathlib import Path
 
 from vaestudy.errors import VaestudyError
-from vaestudy.records import RunRecord
+from vaestudy.records import RunRecord, tuning_seed
 from vaestudy.search import Entry, entries, open_storage, settle
-from vaestudy.seeding import TUNING_SEED, uid
-from vaestudy.spec import Study, cells, study_hash
+from vaestudy.seeding import uid
+from vaestudy.spec import Cell, SearchId, Study, searches, study_hash
 from vaestudy.study.doctor.finding import BY_REPAIR, Finding
 
 PUT_BACK = "put back a copy of the trial database"
-Table = Mapping[str, Sequence[Entry]]
-"""The rows of each search, by what follows the study's name in its name."""
+Table = Mapping[SearchId, Sequence[Entry]]
+"""The rows of each search."""
 
 
 @dataclass
@@ -37,7 +37,7 @@ def read_table(study: Study, folder: Path) -> Table:
     if study.storage.optuna == "sqlite" and not (folder / "optuna.db").exists():
         return {}
     with closing(open_storage(study.storage.optuna, folder)) as storage:
-        return {key: entries(storage, f"{study.name}/{key}") or [] for key in _searches(study)}
+        return {of: entries(storage, f"{study.name}/{of.key}") or [] for of in searches(study)}
 
 
 def examine_trials(study: Study, folder: Path, records: Mapping[str, RunRecord], running: bool) -> Trials:
@@ -48,11 +48,11 @@ def examine_trials(study: Study, folder: Path, records: Mapping[str, RunRecord],
         return Trials(None, [Finding("damage", "trial database", "cannot be read", str(error))])
     assert trials.table is not None
     searched = {key: record for key, record in records.items() if record.run.stage == "search"}
-    for key, rows in trials.table.items():
-        trials.findings += [*_doubled(key, rows), *_undrawn(key, rows, running)]
+    for of, rows in trials.table.items():
+        trials.findings += [*_doubled(of.key, rows), *_undrawn(of.key, rows, running)]
         for row in current(rows).values():
-            record = searched.pop(_uid(study, key, row), None)
-            trials.findings += [] if running else _judged(study, folder, key, row, record)
+            record = searched.pop(_uid(study, of, row), None)
+            trials.findings += [] if running else _judged(study, folder, of.key, row, record)
     for record in searched.values():
         what = f"{record.run.cell} {record.run.name} is in the records, but has no row"
         trials.findings += [] if running else [Finding("damage", "trial database", what, PUT_BACK)]
@@ -64,15 +64,9 @@ def current(rows: Sequence[Entry]) -> dict[int, Entry]:
     return {row.number: row for row in rows if row.number is not None}
 
 
-def _searches(study: Study) -> list[str]:
-    """What each search is named after the study: cells, or workloads where methods are searched jointly."""
-    return list(study.workloads) if study.search.allocation == "joint" else [cell.key for cell in cells(study)]
-
-
-def _uid(study: Study, key: str, row: Entry) -> str:
+def _uid(study: Study, of: SearchId, row: Entry) -> str:
     assert row.number is not None
-    cell = f"{key}/{row.method}" if study.search.allocation == "joint" else key
-    return uid(study_hash(study), cell, row.number, TUNING_SEED)
+    return uid(study_hash(study), Cell(of.workload, row.method).key, row.number, tuning_seed(of.replicate))
 
 
 def _doubled(key: str, rows: Sequence[Entry]) -> Iterator[Finding]:
