@@ -150,6 +150,11 @@ def test_progress_is_even_from_the_first_update_to_the_last_and_stays_there() ->
     assert progress(torch.zeros(1), 1).tolist() == [0]
 
 
+def test_progress_that_begins_later_is_0_until_then_and_even_over_what_is_left() -> None:
+    assert progress(torch.arange(8), 7, 2).tolist() == [0, 0, 0, 0.25, 0.5, 0.75, 1, 1]
+    assert progress(torch.arange(4), 3, 2).tolist() == [0, 0, 0, 1]
+
+
 def test_warm_up_gives_every_update_its_exact_factor_and_the_rest_its_exact_progress() -> None:
     factor, rest = warmup(torch.arange(9), 8, 0.5)
     assert factor.tolist() == [0.25, 0.5, 0.75, 1, 1, 1, 1, 1, 1]

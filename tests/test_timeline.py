@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from tests.tasks import settings
+from vaestudy.hyperparameters import Positive
+from vaestudy.schedules import schedules
 from vaestudy.timeline import Timeline
 
 TOTAL = 101
@@ -89,3 +91,34 @@ def test_a_stretch_of_updates_is_the_same_piece_of_the_whole(start: int, count: 
     whole, part = Timeline(chosen, TOTAL).at(0, TOTAL), Timeline(chosen, TOTAL).at(start, count)
     for name in ("lr", "beta", "frozen"):
         assert torch.equal(getattr(part, name), getattr(whole, name)[start : start + count])
+
+
+def test_a_first_stage_of_a_single_update_sets_beta_and_moves_the_ramp() -> None:
+    found = betas([{"name": "one", "share": 0.2, "beta": 9.0}, REGULARISE], {**QUARTER, "over": 1.0}, total=6)
+    assert found.tolist() == [9.0, 0.0, 0.25, 0.5, 0.75, 1.0]
+
+
+def test_what_is_frozen_is_told_for_every_update_by_its_place_among_the_parts() -> None:
+    stages = [{"name": "a", "share": 0.3, "freeze": "decoder"}, {"name": "b", "share": 0.2}]
+    chosen = settings("sgd", train={"stages": [*stages, {"name": "c", "freeze": "encoder"}]})
+    assert Timeline(chosen, 10).at(0, 10).frozen.tolist() == [1, 1, 1, -1, -1, 0, 0, 0, 0, 0]
+    assert Timeline(settings("sgd"), 3).at(0, 3).frozen.tolist() == [-1, -1, -1]
+
+
+def test_a_schedule_with_a_hyperparameter_of_its_own_keeps_that_ones_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    def bent(progress: Tensor, *, over: Positive = 1.0, power: Positive = 2.0) -> Tensor:
+        """A bent ramp."""
+        return (progress / over).clamp(max=1.0) ** power
+
+    monkeypatch.setattr(schedules, "entries", dict(schedules.entries))
+    schedules.add("bent", bent, bent, None)
+    found = betas([], {"schedule": "bent", "start": 0.0, "end": 1.0, "over": 0.5}, total=5)
+    assert found.tolist() == [0.0, 0.25, 1.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize(("schedule", "expected"), [("constant", [0.2] * 5), ("linear", [0.2, 0.16, 0.12, 0.08, 0.04])])
+def test_the_learning_rate_follows_its_schedule_and_a_constant_one_has_no_last_value(
+    schedule: str, expected: list[float]
+) -> None:
+    chosen = settings("sgd", train={"schedule": schedule, "final_lr_ratio": 0.2}, lr=0.2)
+    assert Timeline(chosen, 5).at(0, 5).lr.tolist() == pytest.approx(expected)

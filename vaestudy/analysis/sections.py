@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -14,6 +13,7 @@ from vaestudy.analysis import tables
 from vaestudy.analysis.compare import WORDS, Row, confirmed, sound
 from vaestudy.analysis.definitions import range_text
 from vaestudy.analysis.drawing import render
+from vaestudy.analysis.elements import Cell, Picture, Section, Sheet
 from vaestudy.analysis.findings import Findings
 from vaestudy.analysis.frames import Records
 from vaestudy.analysis.links import Links
@@ -50,47 +50,6 @@ CLAIMS = (
     "Supported or contradicted only where the whole interval is on one side; the intervals of all tested claims of a "
     "workload hold at once at 95 %, for all methods of the families.",
 )
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A table's cell, with the address of the runs behind it."""
-
-    text: str
-    href: str = ""
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """A table; ``best`` are the indices of rows to be set off."""
-
-    header: tuple[str, ...]
-    rows: tuple[tuple[Cell, ...], ...]
-    best: frozenset[int] = frozenset()
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A figure as PNG in base64, with what it shows for those who cannot see it."""
-
-    name: str
-    png: str
-
-
-@dataclass(frozen=True)
-class Section:
-    """A heading with text, tables and figures."""
-
-    anchor: str
-    title: str
-    text: tuple[str, ...] = ()
-    sheets: tuple[Sheet, ...] = ()
-    pictures: tuple[Picture, ...] = ()
-
-    @property
-    def filled(self) -> bool:
-        """Whether there is anything under the heading."""
-        return bool(self.text or self.sheets or self.pictures)
 
 
 class Builder:

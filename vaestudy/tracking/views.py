@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vaestudy.outputs import KINDS
+from vaestudy.records import PRIMARY
 from vaestudy.spec import Study
 from vaestudy.tracking.rows import primary_metric, searched
 
@@ -115,7 +116,8 @@ def _views(study: Study, workload: str, known: Known) -> list[View]:
 
 
 def _leaderboard(study: Study, only: str, known: Known) -> State:
-    columns = [_metric(name) for name in _judged(study)] + ["tags.`failure`", _param("lr"), _param("seed")]
+    place = ["replicate", "seed"] if study.search.replicates > 1 else ["seed"]
+    columns = [_metric(name) for name in _judged(study)] + ["tags.`failure`", *map(_param, ["lr", *place])]
     return _page(_shown(study, known) + only, primary_metric(study), columns) | {"groupBy": BY_METHOD}
 
 
@@ -235,8 +237,10 @@ def _shown(study: Study, known: Known) -> str:
 
 
 def _judged(study: Study) -> list[str]:
-    test = ["final/test_nll", "final/test_nelbo", "final/test_active_units"] if study.confirm.seeds else []
-    return [*test, "final/val_nelbo", "final/epochs"]
+    first = primary_metric(study)
+    others = [name for name in PRIMARY.values() if name != first] if study.confirm.seeds else []
+    test = [*others, "final/test_active_units", "final/val_nelbo"] if study.confirm.seeds else []
+    return [first, *test, "final/epochs"]
 
 
 def _searched(study: Study) -> list[str]:
