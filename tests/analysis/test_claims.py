@@ -394,7 +394,7 @@ def test_a_target_that_no_winner_reaches_says_nothing_of_speed(repeated: Records
 def test_winners_that_need_equally_long_in_every_replicate_leave_no_interval(tmp_path: Path) -> None:
     claim = claimed(raced(tmp_path, sgd=falling(70.0, 70.0, 29.0)))[FASTER_ADAM]
     assert claim.verdict == "not settled"
-    assert "0.50 (no interval at n = 3)" in claim.evidence
+    assert "0.50 (no interval: no spread)" in claim.evidence
 
 
 def test_a_winner_that_misses_the_target_counts_with_its_cap(tmp_path: Path) -> None:

@@ -205,8 +205,19 @@ def test_of_several_searches_each_has_its_own_good_region_and_the_method_their_m
     assert found.region is not None
     assert (found.region.decades.estimate, found.region.decades.n) == (pytest.approx(2.0), 2)
     assert (found.region.share.estimate, found.region.best_lr) == (0.5, pytest.approx(10 ** (-4 + 4 / 3)))
-    half = float(stats.t.ppf(0.975, 1)) * 2**0.5 / 2**0.5
-    assert found.region.decades.high == pytest.approx(2.0 + half)
+    half = stats.t.ppf(0.975, 1) * stats.sem([1.0, 3.0])
+    assert (found.region.decades.low, found.region.decades.high) == pytest.approx((2.0 - half, 2.0 + half))
+
+
+def test_a_good_region_that_is_alike_in_all_searches_is_no_surer_than_their_trials(tmp_path: Path) -> None:
+    builder = Builder(tmp_path, study(("adam",), search={"trials": 4, "replicates": 3}))
+    for replicate in range(3):
+        builder.search("adam", [28.0, 28.5, 40.0, 40.0], replicate=replicate)
+    region = sensitivity(load(builder.folder), "w", "adam").region
+    trials = rate_interval(6, 12)
+    assert region is not None
+    assert (region.share.low, region.share.high) == (trials.low, trials.high)
+    assert region.decades.high == pytest.approx(4 * trials.high)
 
 
 def test_a_search_whose_every_trial_diverged_has_no_part_in_the_mean(tmp_path: Path) -> None:

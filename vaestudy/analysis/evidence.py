@@ -12,6 +12,7 @@ import pandas as pd
 from vaestudy.analysis.compare import WORDS, Comparison, Row, by_unit, confirmed, sound, trials
 from vaestudy.analysis.families import KINDS, family, kind
 from vaestudy.analysis.frames import Records
+from vaestudy.analysis.outcomes import wider
 from vaestudy.analysis.statistics.intervals import ROUNDING, Interval, rate_difference
 from vaestudy.analysis.statistics.methods import Scores, detectable, difference, simultaneous
 from vaestudy.analysis.targets import Reach
@@ -100,8 +101,7 @@ class Evidence:
     def more(self, failure: str, ours: pd.DataFrame, theirs: pd.DataFrame, comparisons: int) -> Interval:
         """How much more of our search trials end in a failure class than of theirs, as a difference of shares.
 
-        Paired by replicate where there are several, and then never narrower than if all trials were independent: shares
-        of a few trials are the same in all replicates too easily.
+        Paired by replicate where there are several, and then never surer than independent trials are (``wider``).
         """
         one, other = (search.assign(counted=search["failure"] == failure) for search in (ours, theirs))
         counts = (int(one["counted"].sum()), len(one), int(other["counted"].sum()), len(other))
@@ -110,12 +110,6 @@ class Evidence:
             return pooled
         shares = [as_scores(by_unit(self.records, search, "counted")) for search in (one, other)]
         return wider(self.paired(shares[0], shares[1], comparisons), pooled)
-
-
-def wider(paired: Interval, pooled: Interval) -> Interval:
-    """The estimate by replicate with ends that hold both intervals; those of the trials where there are no others."""
-    low, high = np.fmin(paired.low, pooled.low), np.fmax(paired.high, pooled.high)
-    return Interval(paired.estimate, float(low), float(high), paired.n)
 
 
 def best_of(members: Sequence[Row]) -> str:

@@ -18,7 +18,7 @@ from vaestudy.analysis.compare import confirmed, ended, trials
 from vaestudy.analysis.frames import Records, column
 from vaestudy.analysis.spaces import space
 from vaestudy.analysis.statistics.fronts import Point, hypervolume
-from vaestudy.analysis.statistics.intervals import Interval, mean_interval, rate_interval
+from vaestudy.analysis.statistics.intervals import LEVEL, Interval, mean_interval, rate_interval
 from vaestudy.analysis.statistics.methods import clustered_rate, estimate
 from vaestudy.analysis.statistics.sensitivity import GoodRegion, good_region
 from vaestudy.analysis.statistics.survival import SurvivalCurve
@@ -69,12 +69,14 @@ class Sensitivity:
 
     Attributes:
         regions: by replicate, each from its own trials; none where not every trial's rate is drawn on a log scale.
+        length: of the declared range, in decades.
         lrs, losses: of the trials of all replicates.
     """
 
     workload: str
     method: str
     regions: Mapping[int, GoodRegion]
+    length: float
     lrs: tuple[float, ...]
     losses: tuple[float, ...]
 
@@ -84,11 +86,27 @@ class Sensitivity:
         if len(self.regions) < 2:
             return next(iter(self.regions.values()), None)
         best = self.lrs[self.losses.index(min(self.losses))]
-        share, decades = (
-            estimate({r: np.array([getattr(one, name).estimate]) for r, one in self.regions.items()})
-            for name in ("share", "decades")
-        )
-        return GoodRegion(best, share, decades)
+        share = wider(estimate({r: np.array([one.share.estimate]) for r, one in self.regions.items()}), self.pooled())
+        return GoodRegion(best, share, scaled(share, self.length))
+
+    def pooled(self, level: float = LEVEL) -> Interval:
+        """The share of good trials of all replicates, with the interval that independent trials have."""
+        shares = [region.share for region in self.regions.values()]
+        return rate_interval(sum(share.count for share in shares), sum(share.n for share in shares), level)
+
+
+def scaled(found: Interval, factor: float) -> Interval:
+    """An interval in another unit."""
+    return Interval(found.estimate * factor, found.low * factor, found.high * factor, found.n)
+
+
+def wider(replicates: Interval, trials: Interval) -> Interval:
+    """An estimate over replicates, with ends that enclose its interval and that of as many independent trials.
+
+    Few trials may well be alike in all replicates; an interval of what differs between these would then be a point.
+    """
+    low, high = np.fmin(replicates.low, trials.low), np.fmax(replicates.high, trials.high)
+    return Interval(replicates.estimate, float(low), float(high), replicates.n)
 
 
 def capped_losses(records: Records, workload: str) -> dict[str, list[float]]:
@@ -166,7 +184,8 @@ def sensitivity(records: Records, workload: str, method: str) -> Sensitivity:
         for r, mine in (losses.groupby(search["replicate"]) if ranges else ())
     }
     known = {r: region for r, region in regions.items() if not math.isnan(region.best_lr)}
-    return Sensitivity(workload, method, known or regions, tuple(lrs), tuple(losses))
+    length = ranges[0].decades if ranges else math.nan
+    return Sensitivity(workload, method, known or regions, length, tuple(lrs), tuple(losses))
 
 
 def last_fall(records: Records, runs: pd.DataFrame) -> float:

@@ -313,7 +313,7 @@ class Builder:
         search, confirm = study["search"], study["confirm"]
         text = (
             f"{search['trials']} trials for each method and workload by {search['sampler']['name']}, pruner "
-            f"{search['pruner']['name']}; "
+            f"{search['pruner']['name']}; {search['replicates']} replicate{'s' * (search['replicates'] > 1)}; "
             f"{study['train']['epochs']} epochs each; {confirm['seeds']} confirmation seeds; "
             f"IWAE with {confirm['iwae_samples']} samples. Searched for every method alike: {shared}.",
             f"Study {self._records.facts['hash']}, code {environment.get('code', 'unknown')}, "

@@ -13,13 +13,13 @@ import numpy as np
 import pandas as pd
 
 from vaestudy.analysis.design_audits import independent
-from vaestudy.analysis.evidence import Evidence, Pair, as_scores, wider
+from vaestudy.analysis.evidence import Evidence, Pair, as_scores
 from vaestudy.analysis.families import optimizer_of
 from vaestudy.analysis.frames import column
-from vaestudy.analysis.outcomes import Sensitivity, sensitivity
+from vaestudy.analysis.outcomes import Sensitivity, scaled, sensitivity, wider
 from vaestudy.analysis.spaces import rate_range
 from vaestudy.analysis.statistics.aggregate import probability_of_improvement
-from vaestudy.analysis.statistics.intervals import Interval, independent_difference, rate_interval
+from vaestudy.analysis.statistics.intervals import Interval, independent_difference
 from vaestudy.analysis.verdicts import Answer, Asked, Question, at_once, spread
 
 NEVER = 1e300
@@ -52,10 +52,9 @@ def rate_sensitivity(data: Evidence) -> Asked:
     if isinstance(common, str):
         return common
     low, high = common
-    length = math.log10(high / low)
 
     def answer(comparisons: int) -> Answer:
-        narrower = _narrower(data, found, length, comparisons)
+        narrower = scaled(_narrower(data, found, comparisons), math.log10(high / low))
         means = [one.region.decades.estimate for one in found if one.region]
         told = ", ".join(f"{row.method} {mean:.2f}" for row, mean in zip(pair.rows, means, strict=True))
         words = f"decades of good rates from {low:.3g} to {high:.3g}: {told}; difference {spread(narrower)}"
@@ -83,20 +82,13 @@ def _common(ranges: Mapping[str, tuple[float, float] | None]) -> tuple[float, fl
     return f"the declared rates have other ranges, times 1 / (1 − momentum) where there is one: {told}"
 
 
-def _narrower(data: Evidence, found: Sequence[Sensitivity], length: float, comparisons: int) -> Interval:
-    """The first method's decades of good rates less the second's, of ranges of so many decades."""
-    share = independent_difference(*(_share(one, at_once(comparisons)) for one in found))
-    pooled = Interval(length * share.estimate, length * share.low, length * share.high, share.n)
+def _narrower(data: Evidence, found: Sequence[Sensitivity], comparisons: int) -> Interval:
+    """The share of good rates of the first method less that of the second."""
+    pooled = independent_difference(*(one.pooled(at_once(comparisons)) for one in found))
     if not data.replicated:
         return pooled
-    ours, theirs = (as_scores({r: region.decades.estimate for r, region in one.regions.items()}) for one in found)
+    ours, theirs = (as_scores({r: region.share.estimate for r, region in one.regions.items()}) for one in found)
     return wider(data.paired(ours, theirs, comparisons), pooled)
-
-
-def _share(found: Sensitivity, level: float) -> Interval:
-    """The share of good trials of all searches, as if they were independent."""
-    shares = [region.share for region in found.regions.values()]
-    return rate_interval(sum(share.count for share in shares), sum(share.n for share in shares), level)
 
 
 # --- RMSprop ----------------------------------------------------------------------------------------------------------

@@ -107,6 +107,6 @@ def spread(found: Interval, percent: bool = False) -> str:
     if math.isnan(found.estimate):
         return f"unknown (n = {found.n})"
     if math.isnan(found.low):
-        return f"{centre}{unit} (no interval at n = {found.n})"
+        return f"{centre}{unit} (no interval: {f'n = {found.n}' if found.n < 2 else 'no spread'})"
     ends = minus(f"[{scale * found.low:.{digits}f}, {scale * found.high:.{digits}f}]")
     return f"{centre} {ends}{unit}"
