@@ -566,6 +566,18 @@ def test_runs_that_only_trained_too_little_have_not_collapsed(tmp_path: Path) ->
     assert "with it less without: 0 [" in claim.evidence
 
 
+def test_a_difference_of_shares_lies_within_100_points(tmp_path: Path) -> None:
+    """Minus 100 points in one replicate and none in the other: Student's t would reach to minus 685 points."""
+    builder = Builder(tmp_path, study({"adam": arm()}, search={"trials": 8, "replicates": 2}))
+    for replicate in range(2):
+        schedules = [{"beta.schedule": "linear" if trial % 2 else "constant"} for trial in range(8)]
+        losses = [49.9 if trial % 2 == 0 and replicate == 0 else 28.0 for trial in range(8)]
+        values = [Made(loss, own) for loss, own in zip(losses, schedules, strict=True)]
+        builder.search("adam", values, replicate=replicate)
+    claim = claimed(load(builder.folder))[REMEDIES[0]]
+    assert claim.evidence == "collapsed trials of adam, with it less without: −50 [−100, 100] points"
+
+
 def test_an_optimizer_that_was_tried_with_a_remedy_only_says_nothing_of_it(tmp_path: Path) -> None:
     """Sgd, always annealed, collapses; of adam as many trials with annealing as without."""
     builder = Builder(tmp_path, study(trials=20))

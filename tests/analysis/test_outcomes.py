@@ -205,8 +205,18 @@ def test_of_several_searches_each_has_its_own_good_region_and_the_method_their_m
     assert found.region is not None
     assert (found.region.decades.estimate, found.region.decades.n) == (pytest.approx(2.0), 2)
     assert (found.region.share.estimate, found.region.best_lr) == (0.5, pytest.approx(10 ** (-4 + 4 / 3)))
-    half = stats.t.ppf(0.975, 1) * stats.sem([1.0, 3.0])
-    assert (found.region.decades.low, found.region.decades.high) == pytest.approx((2.0 - half, 2.0 + half))
+    assert (found.region.share.low, found.region.share.high) == (0.0, 1.0)  # 0.5 +- 3.2
+
+
+def test_the_interval_of_a_good_region_is_over_searches(tmp_path: Path) -> None:
+    """Of 40 rates each 18, 20 and 22 are good; three searches know their share less well than 120 trials would."""
+    builder = Builder(tmp_path, study(("adam",), search={"trials": 40, "replicates": 3}))
+    for replicate, good in enumerate([18, 20, 22]):
+        builder.search("adam", [28.0] * good + [40.0] * (40 - good), replicate=replicate)
+    region = sensitivity(load(builder.folder), "w", "adam").region
+    half = stats.t.ppf(0.975, (2 * 2 + 3) / 5) * stats.sem([0.45, 0.5, 0.55])
+    assert region is not None
+    assert (region.share.low, region.share.high) == pytest.approx((0.5 - half, 0.5 + half))
 
 
 def test_a_good_region_that_is_alike_in_all_searches_is_no_surer_than_their_trials(tmp_path: Path) -> None:

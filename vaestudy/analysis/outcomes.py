@@ -86,7 +86,8 @@ class Sensitivity:
         if len(self.regions) < 2:
             return next(iter(self.regions.values()), None)
         best = self.lrs[self.losses.index(min(self.losses))]
-        share = wider(estimate({r: np.array([one.share.estimate]) for r, one in self.regions.items()}), self.pooled())
+        shares = {r: np.array([one.share.estimate]) for r, one in self.regions.items()}
+        share = wider(estimate(shares), self.pooled(), 0.0)
         return GoodRegion(best, share, scaled(share, self.length))
 
     def pooled(self, level: float = LEVEL) -> Interval:
@@ -100,13 +101,17 @@ def scaled(found: Interval, factor: float) -> Interval:
     return Interval(found.estimate * factor, found.low * factor, found.high * factor, found.n)
 
 
-def wider(replicates: Interval, trials: Interval) -> Interval:
+def wider(replicates: Interval, trials: Interval, least: float = -1.0) -> Interval:
     """An estimate over replicates, with ends that enclose its interval and that of as many independent trials.
 
     Few trials may well be alike in all replicates; an interval of what differs between these would then be a point.
+
+    Args:
+        replicates, trials: of a share, or of the difference of two.
+        least: what it can be at the least, 0 or -1; the most is 1.
     """
     low, high = np.fmin(replicates.low, trials.low), np.fmax(replicates.high, trials.high)
-    return Interval(replicates.estimate, float(low), float(high), replicates.n)
+    return Interval(replicates.estimate, max(float(low), least), min(float(high), 1.0), replicates.n)
 
 
 def capped_losses(records: Records, workload: str) -> dict[str, list[float]]:
