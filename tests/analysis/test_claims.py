@@ -413,6 +413,19 @@ def raced(tmp_path: Path, sgd: list[dict[str, float]]) -> Records:
     return load(builder.folder)
 
 
+def test_a_ratio_of_which_two_replicates_tell_next_to_nothing_is_unbounded(tmp_path: Path) -> None:
+    made = study(seeds=1, search={"trials": 1, "replicates": 2}, target={"nats": {"w": 30.0}})
+    builder = Builder(tmp_path, made)
+    for replicate, scale in enumerate([1.0, 1e60]):
+        for method, cost in {"sgd": 20.0, "adam": 20.0 * scale}.items():
+            curve = [{"val/nelbo": 70.0, "cost/grad_evals": 0.0}, {"val/nelbo": 29.0, "cost/grad_evals": cost}]
+            builder.search(method, [28.0], replicate=replicate)
+            builder.confirm(method, 0, [Made(28.0, curve=curve)], replicate=replicate)
+    claim = claimed(load(builder.folder))[FASTER_ADAM]
+    assert claim.verdict == "not settled"
+    assert "[0.00, inf] times" in claim.evidence
+
+
 # --- flat curves ------------------------------------------------------------------------------------------------------
 
 

@@ -103,8 +103,9 @@ def _logarithms(values: Mapping[int, float]) -> Scores:
 
 
 def _ratio(logarithms: Interval) -> Interval:
-    """The interval of a ratio from that of its logarithm."""
-    estimate, low, high = map(math.exp, (logarithms.estimate, logarithms.low, logarithms.high))
+    """The interval of a ratio from that of its logarithm; the end of one too large for a number is unbounded."""
+    with np.errstate(over="ignore"):
+        estimate, low, high = np.exp([logarithms.estimate, logarithms.low, logarithms.high]).tolist()
     return Interval(estimate, low, high, logarithms.n)
 
 
@@ -112,7 +113,6 @@ def _worse_optimum(data: Evidence, worse: str, better: str) -> Asked:
     pair = data.pair(worse, better)
     if isinstance(pair, str):
         return pair
-
     falls = {row.method: last_fall(data.records, data.confirmed(row.method)) for row in pair.rows}
     fell = " and ".join(f"{method} {fall:.2f}" for method, fall in falls.items())
 
