@@ -13,11 +13,12 @@ from vaestudy.analysis.compare import FAILURES, WORDS, Comparison, Row, budget_w
 from vaestudy.analysis.frames import Records
 from vaestudy.analysis.statistics.intervals import Interval, detectable
 from vaestudy.analysis.statistics.leaders import LeaderChange
-from vaestudy.records import OUTCOMES
 
 DASH = "–"
 TRIALS = {"done": "reached the cap", "pruned": "pruned", "failed": "lost"}
 """How search trials ended, beside the failure classes, in words; lost ones failed by infrastructure."""
+COUNTED = {"done": "done", "pruned": "pruned", "failed": "lost", "cancelled": "cancelled"}
+"""The same for programs; the class has what diverged."""
 NOT_APART = "†"
 """Stands after the score of a row that cannot be told apart from the best."""
 MOST_VALUES = 3
@@ -191,7 +192,7 @@ def _numbers(row: Row) -> dict[str, Any]:
         **{k: v for kind in FAILURES for k, v in spread(f"search_{kind}", row.search_failures[kind]).items()},
         "search_grad_evals": row.grad_evals[0],
         "confirm_grad_evals": row.grad_evals[1],
-        **{f"trials_{outcome}": row.trials.get(outcome, 0) for outcome in OUTCOMES},
+        **{f"trials_{name}": row.trials.get(outcome, 0) for outcome, name in COUNTED.items()},
         "setting": settings(row),
         "bimodal": row.bimodal,
     }
