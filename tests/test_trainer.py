@@ -353,6 +353,15 @@ def test_weights_are_drawn_anew_as_often_as_asked_for_and_compared_with_their_me
     assert found.metrics["final/test_nll_at_mean"] == at_mean
 
 
+def test_every_seed_has_weight_draws_of_its_own() -> None:
+    trainer = Trainer(random_task(), "ivon", evaluation_seed=3)
+    for seed in (1, 2):
+        trainer.admit(f"run {seed}", Seeds(init=1, order=1, noise=seed), settings("ivon", epochs=2, lr=0.01))
+    first, second = (next(trainer._weight_draws(k, 1))["decoder.output.bias"] for k in (0, 1))
+    assert not torch.equal(first, second)
+    assert torch.equal(first, next(trainer._weight_draws(0, 1))["decoder.output.bias"])
+
+
 def test_a_narrow_weight_posterior_is_judged_as_its_mean() -> None:
     _, _, found = confirmed("ivon", Samples(elbo=1, iwae=400, weight_draws=80), ess=1e12)
     scores = found.metrics

@@ -213,9 +213,13 @@ class Trainer:
         return Confirmed(_finite(scores), _finite_vectors(vectors))
 
     def _weight_draws(self, k: int, count: int) -> Iterator[dict[str, Tensor]]:
-        """Draws of run k's weights, made one at a time; none where its optimizer learns a point."""
+        """Draws of run k's weights, made one at a time; none where its optimizer learns a point.
+
+        Each run has its own: what so many draws miss shows in the spread over seeds, and less of it in their mean.
+        """
+        own = mix(self._evaluation_seed, self._population.members[k].seeds.noise)
         for draw in range(count):
-            yield from self._population.sampled_params(k, mix(self._evaluation_seed, draw), 1)
+            yield from self._population.sampled_params(k, mix(own, draw), 1)
 
     def pictures(self, uid: str) -> Pictures:
         """Reconstructions of the first validation images, and prior samples."""
