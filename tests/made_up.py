@@ -82,6 +82,7 @@ class Made:
         metrics: over the usual summary.
         vectors: of its end, by name.
         curve: what each evaluation measured, over the usual values; the length is the number of evaluations.
+        failure: its class, in the place of what its value says.
     """
 
     value: float | None
@@ -89,6 +90,7 @@ class Made:
     metrics: Mapping[str, float] = field(default_factory=dict)
     curve: Sequence[Mapping[str, float]] = ({},) * 6
     vectors: Mapping[str, list[float]] = field(default_factory=dict)
+    failure: Failure | None = None
 
 
 def falling(*nelbos: float, **every: float) -> list[dict[str, float]]:
@@ -173,7 +175,8 @@ class Builder:
                 reconstructions=np.zeros((16, 8, 8)),
             )
         metrics = {**_summary(outcome, stage, made.value), **made.metrics}
-        spool.end(End(outcome, 100, 1010.0, _failure(outcome, made.value), metrics, vectors=made.vectors))
+        failure = made.failure or _failure(outcome, made.value)
+        spool.end(End(outcome, 100, 1010.0, failure, metrics, vectors=made.vectors))
 
 
 def _report(epoch: int, value: float | None, measured: Mapping[str, float]) -> Report:

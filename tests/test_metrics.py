@@ -195,7 +195,12 @@ def test_a_run_that_never_was_better_than_at_the_start_is_undertrained() -> None
     assert judged(flat_from(46.0, 45.5)) == "undertrained"
     assert judged(flat_from(45.0, 45.5)) == "undertrained"
     assert judged(flat_from(20.5, 20.2, initial=20.0)) == "undertrained"
+    assert judged(flat_from(20.1, 20.2, initial=20.0)) == "undertrained"
     assert judged(flat_from(20.0, 20.0, initial=20.0)) == "undertrained"
+
+
+def test_a_run_that_is_back_where_it_started_is_undertrained() -> None:
+    assert judged(flat_from(19.9, 20.0, initial=20.0)) == "undertrained"
 
 
 def test_a_run_that_never_was_better_is_collapsed_where_its_codes_say_nothing() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.analysis.values import around
-from tests.made_up import Builder, study
+from tests.made_up import Builder, arm, study
 from vaestudy import metrics
 from vaestudy.analysis import protocol
 from vaestudy.analysis.bundle import bundle, contents
@@ -182,9 +182,32 @@ def test_the_protocol_states_this_studys_numbers(mixed: Builder) -> None:
         "best setting of adam_w after the first 2 trials, run again under 7 seeds",
         "w: 25.5 nats, declared",
         "12 runs and 1200 gradient evaluations",
-        "| w | sgd | search | 1 | 1 | 1 | 0 | 0 | 0 | 1 | 300 |",
-        "| w | adam_w | confirm | 3 | 0 | 0 | 0 | 0 | 0 | 0 | 300 |",
+        "Each search was made once",
+        "The primary score, declared before the first trial, is the test NLL",
+        "a mean over 50 draws of the code",
+        "Each method was searched once: this compares these winners",
+        "paired by seed; their intervals hold for all pairs of methods at once, 1 in all",
+        "retried with the same seed up to 2 times",
+        "| stage | reached the cap | pruned | cancelled | lost | open | diverged | collapsed | undertrained | gradient",
+        "| w | sgd | search | 1 | 1 | 0 | 0 | 0 | 1 | 0 | 0 | 300 |",
+        "| w | adam_w | confirm | 3 | 0 | 0 | 0 | 0 | 0 | 0 | 0 | 300 |",
         "| optimizer | adam | [@kingma2015adam] |",
+    ):
+        assert said in text, said
+
+
+def test_the_protocol_of_several_searches_says_what_replicates_are_for(tmp_path: Path) -> None:
+    methods = {"adam": arm(), "sgd": arm("sgd"), "ivon": arm("ivon", {"ess": 100.0})}
+    made = study(methods, search={"trials": 3, "replicates": 4}, target={"seeds": 5})
+    text = markdown(protocol.protocol(open_records(Builder(tmp_path, made).folder), REFERENCES))
+    for said in (
+        "made 4 times, under seeds of its own: 4 replicates",
+        "among the first n trials of each replicate",
+        "after all trials in the first replicate, run again under 5 seeds",
+        "averaged over 400 draws of the decoder's weights",
+        "a replicate's score is the mean over its sound seeds",
+        "paired by replicate; their intervals hold for all pairs of methods at once, 3 in all",
+        "with the effective number of runs where those of a replicate end alike",
     ):
         assert said in text, said
 

@@ -8,13 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from tests.made_up import TRIVIAL, Builder, Made, arm, falling, study
 from vaestudy.analysis.findings import findings
 from vaestudy.analysis.frames import Records, load
 from vaestudy.analysis.outcome_figures import outcome_figures
-from vaestudy.analysis.outcomes import capped_losses, escape, fronts, sensitivity
+from vaestudy.analysis.outcomes import capped_losses, escape, fronts, last_fall, sensitivity
 from vaestudy.analysis.statistics.fronts import Point
+from vaestudy.analysis.statistics.intervals import rate_interval
 
 
 def passing(*points: Point) -> Made:
@@ -63,6 +65,18 @@ def test_the_rate_of_escape_leaves_out_what_the_infrastructure_lost(mixed: Recor
     assert (found.low, found.high) == pytest.approx((0.1466, 0.9473), abs=5e-5)
 
 
+def test_of_several_searches_the_rate_of_escape_counts_searches(tmp_path: Path) -> None:
+    """One of three searches ends on the plateau with all its trials: 4 of 6 trials, but 2 of 3 searches."""
+    builder = Builder(tmp_path, study(("adam",), search={"trials": 2, "replicates": 3}))
+    for replicate, loss in enumerate([28.0, 49.9, 28.0]):
+        builder.search("adam", [Made(loss, curve=falling(70.0, loss))] * 2, replicate=replicate)
+    found = escape(load(builder.folder), "w", "adam").escaped
+    independent = rate_interval(4, 6)
+    assert (found.estimate, found.n) == (4 / 6, 6)
+    assert found.low < independent.low
+    assert found.high > independent.high
+
+
 def test_without_a_trial_nothing_has_escaped(small: Builder) -> None:
     found = escape(load(small.folder), "w", "adam")
     assert (found.escaped.n, len(found.curve.times)) == (0, 0)
@@ -97,7 +111,7 @@ def phases(mixed: Records) -> dict[str, list[tuple[float, float]]]:
 @pytest.mark.parametrize(
     ("word", "expected"),
     [
-        ("neither", [(0.1, 0.25), (0.01, 0.25), (0.05, 0.0)]),  # a constant beta has no ramp
+        ("sound", [(0.1, 0.25), (0.01, 0.25), (0.05, 0.0)]),  # a constant beta has no ramp
         ("collapsed", [(0.001, 0.25)]),
         ("diverged", [(1.0, 0.5)]),
     ],
@@ -177,3 +191,73 @@ def test_a_rate_that_is_searched_for_all_methods_alike_has_a_good_region(tmp_pat
     builder.search("adam", [28.0, 28.5, 40.0])
     region = sensitivity(load(builder.folder), "w", "adam").region
     assert region is not None and region.decades.estimate == pytest.approx(2.0)
+
+
+def test_of_several_searches_each_has_its_own_good_region_and_the_method_their_mean(tmp_path: Path) -> None:
+    """Good are 1 and 3 of 4 rates: shares of four decades. The second search's best is not the first's."""
+    builder = Builder(tmp_path, study(("adam",), search={"trials": 4, "replicates": 2}))
+    rates = np.geomspace(1e-4, 1.0, 4).tolist()
+    for replicate, losses in enumerate([[30.0, 27.0, 40.0, None], [33.0, 32.5, 32.1, 40.0]]):
+        made = [Made(loss, {"lr": rate}) for loss, rate in zip(losses, rates, strict=True)]
+        builder.search("adam", made, replicate=replicate)
+    found = sensitivity(load(builder.folder), "w", "adam")
+    assert {r: region.decades.estimate for r, region in found.regions.items()} == pytest.approx({0: 1.0, 1: 3.0})
+    assert found.region is not None
+    assert (found.region.decades.estimate, found.region.decades.n) == (pytest.approx(2.0), 2)
+    assert (found.region.share.estimate, found.region.best_lr) == (0.5, pytest.approx(10 ** (-4 + 4 / 3)))
+    assert (found.region.share.low, found.region.share.high) == (0.0, 1.0)  # 0.5 +- 3.2
+
+
+def test_the_interval_of_a_good_region_is_over_searches(tmp_path: Path) -> None:
+    """Of 40 rates each 18, 20 and 22 are good; three searches know their share less well than 120 trials would."""
+    builder = Builder(tmp_path, study(("adam",), search={"trials": 40, "replicates": 3}))
+    for replicate, good in enumerate([18, 20, 22]):
+        builder.search("adam", [28.0] * good + [40.0] * (40 - good), replicate=replicate)
+    region = sensitivity(load(builder.folder), "w", "adam").region
+    half = stats.t.ppf(0.975, (2 * 2 + 3) / 5) * stats.sem([0.45, 0.5, 0.55])
+    assert region is not None
+    assert (region.share.low, region.share.high) == pytest.approx((0.5 - half, 0.5 + half))
+
+
+def test_a_good_region_that_is_alike_in_all_searches_is_no_surer_than_their_trials(tmp_path: Path) -> None:
+    builder = Builder(tmp_path, study(("adam",), search={"trials": 4, "replicates": 3}))
+    for replicate in range(3):
+        builder.search("adam", [28.0, 28.5, 40.0, 40.0], replicate=replicate)
+    region = sensitivity(load(builder.folder), "w", "adam").region
+    trials = rate_interval(6, 12)
+    assert region is not None
+    assert (region.share.low, region.share.high) == (trials.low, trials.high)
+    assert region.decades.high == pytest.approx(4 * trials.high)
+
+
+def test_a_search_whose_every_trial_diverged_has_no_part_in_the_mean(tmp_path: Path) -> None:
+    builder = Builder(tmp_path, study(("adam",), search={"trials": 2, "replicates": 2}))
+    builder.search("adam", [28.0, 40.0], replicate=0)
+    builder.search("adam", [None, None], replicate=1)
+    assert list(sensitivity(load(builder.folder), "w", "adam").regions) == [0]
+
+
+# --- the end of training ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("losses", "fall"),
+    [
+        ([70.0, *[30.0] * 8, 29.5, 29.1], 0.4),  # the last evaluation before the last tenth is the ninth
+        ([70.0, *[30.0] * 9, 31.0], -1.0),
+        ([70.0, 40.0, 30.0], 10.0),
+        ([70.0, 30.0], 40.0),
+    ],
+)
+def test_the_last_fall_is_from_the_last_evaluation_before_the_last_tenth(
+    small: Builder, losses: list[float], fall: float
+) -> None:
+    small.search("adam", [Made(losses[-1], curve=falling(*losses)), Made(28.0, curve=falling(70.0, *[28.0] * 10))])
+    records = load(small.folder)
+    assert last_fall(records, records.runs[records.runs["trial"] == 0]) == pytest.approx(fall)
+    assert last_fall(records, records.runs) == pytest.approx(fall / 2)
+
+
+def test_without_a_run_nothing_falls(small: Builder) -> None:
+    records = load(small.folder)
+    assert math.isnan(last_fall(records, records.runs))

@@ -10,7 +10,7 @@ import pytest
 
 from tests.made_up import Builder, arm, study
 from vaestudy.analysis.frames import load
-from vaestudy.analysis.spaces import Dimension, space, unit_cube
+from vaestudy.analysis.spaces import Declared, Dimension, declared, rate_range, space, unit_cube
 
 
 def dimensions(tmp_path: Path, searched: dict[str, object], **more: object) -> list[Dimension]:
@@ -123,3 +123,84 @@ def test_a_method_that_searches_nothing_has_a_space_without_dimensions(tmp_path:
 def test_a_method_without_a_trial_is_an_empty_cube(tmp_path: Path) -> None:
     records = load(Builder(tmp_path, study({"adam": arm(**CONDITIONAL)})).folder)
     assert unit_cube(records, "adam", records.runs).shape == (0, 2)
+
+
+# --- what is declared -------------------------------------------------------------------------------------------------
+
+
+def declaring(tmp_path: Path, name: str, **arms: object) -> Declared | None:
+    return declared(load(Builder(tmp_path, study({"m": arm(**arms)})).folder), "m", name)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("arms", "expected"),
+    [
+        ({}, Declared(some=(0.9,))),  # the published default
+        ({"fixed": {"beta1": 0.5}}, Declared(some=(0.5,))),
+        ({"fixed": {"one_minus_beta1": 0.25}}, Declared(some=(0.75,))),
+        ({"beta1": {"uniform": [0.0, 0.5]}}, Declared(0.0, 0.5)),
+        ({"one_minus_beta1": {"log": [0.25, 1.0]}}, Declared(0.0, 0.75)),
+        ({"beta1": {"choice": [0.0, 0.9]}}, Declared(some=(0.0, 0.9))),
+        ({"one_minus_beta1": {"choice": [1.0, 0.5]}}, Declared(some=(0.0, 0.5))),
+        (
+            {"beta1": {"uniform": [0.0, 0.5], "when": {"train.warmup": 0.1}}, "train.warmup": {"choice": [0, 0.1]}},
+            Declared(0.0, 0.5, always=False),
+        ),
+    ],
+)
+def test_a_hyperparameter_has_its_range_or_its_fixed_value_or_the_published_default(
+    tmp_path: Path, arms: dict[str, object], expected: Declared
+) -> None:
+    assert declaring(tmp_path, "beta1", **arms) == expected
+
+
+def test_a_range_of_whole_numbers_is_these_numbers(tmp_path: Path) -> None:
+    assert declaring(tmp_path, "mc_samples", optimizer="ivon", mc_samples={"int": [1, 3]}) == Declared(some=(1, 2, 3))
+
+
+def test_an_optimizer_without_a_hyperparameter_declares_nothing_of_it(tmp_path: Path) -> None:
+    assert declaring(tmp_path, "momentum") is None
+
+
+@pytest.mark.parametrize(
+    ("whole", "part", "includes"),
+    [
+        (Declared(0.0, 1.0), Declared(0.0, 1.0), True),
+        (Declared(0.0, 1.0), Declared(0.1, 1.1), False),
+        (Declared(0.1, 1.0), Declared(0.0, 1.0), False),
+        (Declared(0.0, 1.0), Declared(some=(0.0, 1.0)), True),
+        (Declared(0.0, 1.0), Declared(some=(0.5, 1.5)), False),
+        (Declared(some=(0.0, 1.0)), Declared(0.0, 1.0), False),
+        (Declared(some=(0.0, 1.0)), Declared(some=(1.0,)), True),
+        (Declared(some=(1.0,)), Declared(some=(0.0, 1.0)), False),
+        (Declared(0.0, 1.0, always=False), Declared(0.2, 0.4), False),
+        (Declared(some=(1.0,), always=False), Declared(some=(1.0,)), False),
+    ],
+)
+def test_values_include_others_where_they_have_all_of_them(whole: Declared, part: Declared, includes: bool) -> None:
+    assert whole.includes(part) == includes
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "fixed", "searched", "expected"),
+    [
+        ("adam", {}, {}, (1e-4, 1.0)),
+        ("sgd", {}, {}, (1e-4, 1.0)),
+        ("momentum", {}, {}, (1e-3, 10.0)),  # by default momentum is 0.9
+        ("momentum", {"momentum": 0.5}, {}, (2e-4, 2.0)),
+        ("momentum", {}, {"one_minus_momentum": {"log": [0.1, 1.0]}}, None),
+        ("adam", {}, {"lr": {"uniform": [0.0, 1.0]}}, None),
+        ("adam", {"lr": 0.1}, {"beta1": {"choice": [0.5, 0.9]}, "lr": None}, None),
+    ],
+)
+def test_a_rate_is_measured_with_what_momentum_makes_of_it(
+    tmp_path: Path,
+    optimizer: str,
+    fixed: dict[str, object],
+    searched: dict[str, object],
+    expected: tuple[float, float] | None,
+) -> None:
+    ranges = {"lr": {"log": [1e-4, 1.0]}, **searched}
+    made = arm(optimizer, fixed, **{key: value for key, value in ranges.items() if value})
+    found = rate_range(load(Builder(tmp_path, study({"m": made})).folder), "m")
+    assert found == (expected if expected is None else pytest.approx(expected))

@@ -117,6 +117,22 @@ def test_each_seed_has_the_cost_of_its_first_evaluation_at_the_target(by_method:
     assert by_method["sgd"].times == {1: 60.0, 2: 60.0, 3: 60.0, 4: 100.0}
 
 
+def test_a_seed_that_misses_the_target_was_watched_to_its_cap(by_method: dict[str, Reach]) -> None:
+    assert by_method["adam"].capped == {1: 40.0, 2: 80.0, 3: 100.0, 4: 100.0}
+
+
+def test_a_replicate_takes_as_long_as_the_median_of_its_seeds(tmp_path: Path) -> None:
+    made = study(("adam",), search={"trials": 1, "replicates": 2}, target={"nats": {"w": 29.0}})
+    builder = Builder(tmp_path, made)
+    miss = Made(40.0, curve=NEVER)
+    for replicate, runs in enumerate([[below_29_at(4), below_29_at(1), below_29_at(2)], [miss, below_29_at(1), miss]]):
+        builder.search("adam", [28.0], replicate=replicate)
+        builder.confirm("adam", 0, runs, replicate=replicate)
+    records = load(builder.folder)
+    (found,) = reaches(records, [target(records, "w")])
+    assert (found.times, found.capped) == ({0: 40.0, 1: math.inf}, {0: 40.0, 1: 100.0})
+
+
 def test_seeds_that_miss_the_target_are_censored_at_the_cap_even_if_they_diverged_before(
     by_method: dict[str, Reach],
 ) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from pathlib import Path
 
 import pytest
 
-from tests.made_up import study
+from tests.made_up import arm, study
 from vaestudy.errors import ConflictError, DiskError
 from vaestudy.records import write_atomically
 from vaestudy.study import folder as module
@@ -78,3 +79,18 @@ def test_a_study_that_has_begun_can_be_looked_at_from_the_first_moment(
     begun.make()
     begun.write(study())
     assert seen == [study()]
+
+
+def test_the_facts_say_what_the_registry_says_of_the_studys_optimizers(tmp_path: Path) -> None:
+    """Who reads results has no torch to ask the registry."""
+    folder = StudyFolder(tmp_path / "study")
+    folder.make()
+    folder.write(study({"a": arm("momentum"), "b": arm("momentum"), "c": arm("torch.NAdam")}))
+    found = json.loads((folder.path / "study.json").read_text())["optimizers"]
+    assert list(found) == ["momentum", "torch.NAdam"]
+    assert found["momentum"] == {
+        "family": "sgd",
+        "contains": ["sgd"],
+        "defaults": {"lr": 1e-3, "momentum": 0.9, "weight_decay": 0.0},
+    }
+    assert found["torch.NAdam"]["family"] == "adam"

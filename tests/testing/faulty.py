@@ -278,8 +278,8 @@ class Detached(Bernoulli):
 
 
 class TrivialTooHigh(Gaussian):
-    def trivial(self, x: Tensor) -> float:
-        return super().trivial(x) + 1e-3
+    def trivial(self, fit: Tensor, judged: Tensor) -> float:
+        return super().trivial(fit, judged) + 1e-3
 
 
 def overshoots(progress: Tensor) -> Tensor:

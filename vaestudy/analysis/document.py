@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vaestudy.analysis import tables
+from vaestudy.analysis.latex import escape, tabular
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,9 @@ def markdown(document: Document) -> str:
 
 def latex(document: Document) -> str:
     """The document as the LaTeX source of a section, to be taken in with ``input``."""
-    parts = [r"% needs \usepackage{booktabs}", rf"\section{{{tables.escape(document.title)}}}"]
+    parts = [r"% needs \usepackage{booktabs}", rf"\section{{{escape(document.title)}}}"]
     for section in document.sections:
-        parts += [rf"\subsection{{{tables.escape(section.title)}}}", *map(_latex, section.blocks)]
+        parts += [rf"\subsection{{{escape(section.title)}}}", *map(_latex, section.blocks)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -73,14 +74,13 @@ def _markdown(block: str | Bullets | Grid) -> str:
 
 def _latex(block: str | Bullets | Grid) -> str:
     if isinstance(block, Bullets):
-        items = [rf"  \item {{}}{tables.escape(item)}" for item in block.items]
+        items = [rf"  \item {{}}{escape(item)}" for item in block.items]
         return "\n".join([r"\begin{itemize}", *items, r"\end{itemize}"])
     if isinstance(block, Grid):
         columns = "".join(rf"p{{{share:.2f}\linewidth}}" for share in block.widths) or "l" * len(block.header)
         rows = [
-            [rf"\cite{{{cell.key}}}" if isinstance(cell, Cite) else tables.escape(cell) for cell in row]
-            for row in block.rows
+            [rf"\cite{{{cell.key}}}" if isinstance(cell, Cite) else escape(cell) for cell in row] for row in block.rows
         ]
-        lines = tables.tabular(block.header, rows, columns=columns)
+        lines = tabular(block.header, rows, columns=columns)
         return "\n".join([r"\begin{center}", r"\footnotesize", *lines, r"\end{center}"])
-    return tables.escape(block)
+    return escape(block)

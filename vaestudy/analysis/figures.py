@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from matplotlib.typing import FillStyleType
 
-from vaestudy.analysis.audits import independent as is_independent
 from vaestudy.analysis.compare import FAILURES, WORDS, Comparison, Row, budget_words, by_unit, confirmed, means, sound
 from vaestudy.analysis.curves import curves, seed_curves
+from vaestudy.analysis.design_audits import independent as is_independent
 from vaestudy.analysis.drawing import legend, look, plain, sheet
 from vaestudy.analysis.frames import Records, column
 from vaestudy.analysis.outcomes import capped_losses

@@ -6,14 +6,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from vaestudy.analysis.aggregates import Aggregates, aggregates
-from vaestudy.analysis.audits import Audit, audits, independent
-from vaestudy.analysis.claims import Claim, claims
+from vaestudy.analysis.audits import audits
+from vaestudy.analysis.claims import claims
 from vaestudy.analysis.compare import Comparison, compare
+from vaestudy.analysis.design_audits import Audit, independent
 from vaestudy.analysis.factorial import Factorial, factorial
 from vaestudy.analysis.frames import Records
 from vaestudy.analysis.outcomes import Escape, Front, Sensitivity, capped_losses, escape, fronts, sensitivity
 from vaestudy.analysis.statistics.leaders import LeaderChange, leader_changes
 from vaestudy.analysis.targets import Reach, Target, reaches, target
+from vaestudy.analysis.verdicts import Claim
 
 Importance = Callable[[Records, str, str], Mapping[str, Mapping[str, float]]]
 """Of a workload and a method: by evaluator, by searched key."""

@@ -38,6 +38,7 @@ RUN_COLUMNS = [
 CURVES = ["val/nelbo", "val/rec", "val/kl", "cost/grad_evals", "cost/examples", "time/seconds"]
 BLOCKS = [f"test/{score}_blocks/{index:03d}" for score in ("nelbo", "nll") for index in range(100)]
 """The test scores of a confirmed run in blocks of test examples."""
+FACTS = ("hash", "study", "searched", "optimizers")
 FRAMES = ("runs", "metrics", "pictures")
 METRIC_COLUMNS = ["uid", "attempt", "step", "epoch", "metric", "value"]
 
@@ -47,7 +48,8 @@ class Records:
     """A study's records as frames.
 
     Attributes:
-        facts: ``study.json``: the resolved study, its hash, the searched keys of each method.
+        facts: ``study.json``: the resolved study, its hash, the searched keys of each method, what the registry says of
+            its optimizers.
         runs: one row a run: identity, outcome, ``setting.*`` and ``final/*`` columns.
         metrics: one row a value: uid, attempt, step, epoch, metric, value.
         pictures: one row an image of a confirmed run (``pictures.load_pictures``).
@@ -156,8 +158,8 @@ def _facts(path: Path) -> dict[str, Any]:
         facts = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: not a study's facts: {error}") from error
-    if not isinstance(facts, dict) or not {"hash", "study", "searched"} <= set(facts):
-        raise DataError(f"{path}: not a study's facts: expected hash, study, searched; vaestudy resume rewrites it")
+    if not isinstance(facts, dict) or not set(FACTS) <= set(facts):
+        raise DataError(f"{path}: not a study's facts: expected {', '.join(FACTS)}; vaestudy resume rewrites it")
     return facts
 
 

@@ -1,6 +1,7 @@
-"""Collapse as an outcome: who escapes the plateau and when, where in the space, and which rates and distortions result.
+"""Outcomes beside the score: who gets below the constant decoder and when, rates and distortions, good learning rates.
 
-Everything here is over the independent trials of a search (stage T), failures included; nothing is averaged away.
+Everything here is over the trials of the searches, failures included; nothing is averaged away. Where searches were
+repeated, an interval counts them rather than trials.
 """
 
 from __future__ import annotations
@@ -10,19 +11,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+import numpy as np
 import pandas as pd
 
 from vaestudy.analysis.compare import confirmed, ended, trials
 from vaestudy.analysis.frames import Records, column
 from vaestudy.analysis.spaces import space
 from vaestudy.analysis.statistics.fronts import Point, hypervolume
-from vaestudy.analysis.statistics.intervals import Interval, mean_interval, rate_interval
+from vaestudy.analysis.statistics.intervals import LEVEL, Interval, mean_interval, rate_interval
+from vaestudy.analysis.statistics.methods import clustered_rate, estimate
 from vaestudy.analysis.statistics.sensitivity import GoodRegion, good_region
 from vaestudy.analysis.statistics.survival import SurvivalCurve
 from vaestudy.analysis.targets import survival, times_to, trivial_of
 
 MARGIN_NATS = 1.0
-"""A run has left the plateau when it is this much better than the constant decoder (protocol, rule 7)."""
+"""A run has left the constant decoder's plateau when it is this much better than that (protocol, rule 7)."""
 
 TOLERANCE_NATS = 1.0
 """A learning rate is good where a trial comes this near to the method's best."""
@@ -30,7 +33,11 @@ TOLERANCE_NATS = 1.0
 
 @dataclass(frozen=True)
 class Escape:
-    """How soon a method's trials leave the plateau of the constant decoder; gradient evaluations."""
+    """How soon a method's trials leave the plateau of the constant decoder; gradient evaluations.
+
+    Attributes:
+        curve: of the trials of all searches. escaped: the share of them that left it.
+    """
 
     workload: str
     method: str
@@ -58,13 +65,53 @@ class Front:
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """How wide the region of good learning rates is; None where not every trial's rate is drawn on a log scale."""
+    """How wide the region of good learning rates is.
+
+    Attributes:
+        regions: by replicate, each from its own trials; none where not every trial's rate is drawn on a log scale.
+        length: of the declared range, in decades.
+        lrs, losses: of the trials of all replicates.
+    """
 
     workload: str
     method: str
-    region: GoodRegion | None
+    regions: Mapping[int, GoodRegion]
+    length: float
     lrs: tuple[float, ...]
     losses: tuple[float, ...]
+
+    @property
+    def region(self) -> GoodRegion | None:
+        """The region of the one replicate, or the mean of several with its interval over them; None without any."""
+        if len(self.regions) < 2:
+            return next(iter(self.regions.values()), None)
+        best = self.lrs[self.losses.index(min(self.losses))]
+        shares = {r: np.array([one.share.estimate]) for r, one in self.regions.items()}
+        share = wider(estimate(shares), self.pooled(), 0.0)
+        return GoodRegion(best, share, scaled(share, self.length))
+
+    def pooled(self, level: float = LEVEL) -> Interval:
+        """The share of good trials of all replicates, with the interval that independent trials have."""
+        shares = [region.share for region in self.regions.values()]
+        return rate_interval(sum(share.count for share in shares), sum(share.n for share in shares), level)
+
+
+def scaled(found: Interval, factor: float) -> Interval:
+    """An interval in another unit."""
+    return Interval(found.estimate * factor, found.low * factor, found.high * factor, found.n)
+
+
+def wider(replicates: Interval, trials: Interval, least: float = -1.0) -> Interval:
+    """An estimate over replicates, with ends that enclose its interval and that of as many independent trials.
+
+    Few trials may well be alike in all replicates; an interval of what differs between these would then be a point.
+
+    Args:
+        replicates, trials: of a share, or of the difference of two.
+        least: what it can be at the least, 0 or -1; the most is 1.
+    """
+    low, high = np.fmin(replicates.low, trials.low), np.fmax(replicates.high, trials.high)
+    return Interval(replicates.estimate, max(float(low), least), min(float(high), 1.0), replicates.n)
 
 
 def capped_losses(records: Records, workload: str) -> dict[str, list[float]]:
@@ -81,11 +128,17 @@ def capped_losses(records: Records, workload: str) -> dict[str, list[float]]:
 
 
 def escape(records: Records, workload: str, method: str) -> Escape:
-    """How soon a method's ended search trials leave the plateau, censored where they stopped on it."""
+    """How soon a method's ended search trials leave the plateau, censored where they stopped before they had."""
     search = ended(trials(records, workload, method))
     times = times_to(records, search, trivial_of(records, workload) - MARGIN_NATS)
-    escaped = sum(math.isfinite(time) for time, _ in times)
-    return Escape(workload, method, survival(times), rate_interval(escaped, len(times)))
+    escaped = pd.Series([math.isfinite(time) for time, _ in times], index=search.index, dtype=bool)
+    return Escape(workload, method, survival(times), _rate(records, escaped, search["replicate"]))
+
+
+def _rate(records: Records, counted: pd.Series[bool], replicates: pd.Series[int]) -> Interval:
+    if len(records.replicates) == 1:
+        return rate_interval(int(counted.sum()), len(counted))
+    return clustered_rate([(int(one.sum()), len(one)) for _, one in counted.groupby(replicates)])
 
 
 def fronts(records: Records, workload: str) -> list[Front]:
@@ -128,8 +181,23 @@ def _volume(paths: Mapping[int, Sequence[Sequence[Point]]], reference: Point) ->
 def sensitivity(records: Records, workload: str, method: str) -> Sensitivity:
     """The width of a method's good learning-rate region, from its independent search trials."""
     search = ended(trials(records, workload, method))
-    lrs = tuple(column(search, "setting.lr"))
-    losses = tuple(column(search, "final/val_nelbo").where(search["outcome"] == "done", math.inf).fillna(math.inf))
+    lrs = column(search, "setting.lr")
+    losses = column(search, "final/val_nelbo").where(search["outcome"] == "done", math.inf).fillna(math.inf)
     ranges = [d for d in space(records, method) if d.key == "lr" and d.kind == "log" and not d.conditions]
-    region = good_region(lrs, losses, TOLERANCE_NATS, ranges[0].low, ranges[0].high) if ranges and lrs else None
-    return Sensitivity(workload, method, region, lrs, losses)
+    regions = {
+        int(r): good_region(list(lrs[mine.index]), list(mine), TOLERANCE_NATS, ranges[0].low, ranges[0].high)
+        for r, mine in (losses.groupby(search["replicate"]) if ranges else ())
+    }
+    known = {r: region for r, region in regions.items() if not math.isnan(region.best_lr)}
+    length = ranges[0].decades if ranges else math.nan
+    return Sensitivity(workload, method, known or regions, length, tuple(lrs), tuple(losses))
+
+
+def last_fall(records: Records, runs: pd.DataFrame) -> float:
+    """How far L_val fell in the last tenth of the updates, the mean over runs, nats per example; NaN without runs.
+
+    It is measured from the last evaluation before that tenth.
+    """
+    curves = [records.curve(uid)["val/nelbo"] for uid in runs["uid"]]
+    falls = [curve[10 * curve.index <= 9 * curve.index[-1]].iloc[-1] - curve.iloc[-1] for curve in curves if len(curve)]
+    return fmean(falls) if falls else math.nan

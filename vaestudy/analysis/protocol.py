@@ -1,7 +1,9 @@
-"""The protocol that a study followed, in words and with its own numbers: an appendix for a paper, from the records."""
+"""The protocol that a study followed (VSP-2), in words and with its own numbers: an appendix for a paper, from the
+records."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,11 +11,16 @@ from typing import Any
 import pandas as pd
 
 from vaestudy.analysis import definitions
+from vaestudy.analysis.compare import FAILURES, ONE_SEARCH, WORDS
 from vaestudy.analysis.document import Bullets, Cite, Document, Grid, Section
+from vaestudy.analysis.families import family
 from vaestudy.analysis.frames import Records
 from vaestudy.analysis.tables import DASH, count
-from vaestudy.records import OUTCOMES, STAGES
+from vaestudy.records import STAGES
 from vaestudy.registry import Source
+
+ENDED = {"done": "reached\nthe cap", "pruned": "pruned", "cancelled": "cancelled", "failed": "lost", "open": "open"}
+"""How runs ended otherwise than by diverging, in words; lost are those that the infrastructure failed."""
 
 COLLAPSE_KL_NATS = 0.1
 COLLAPSE_MARGIN_NATS = 1.0
@@ -38,12 +45,12 @@ def protocol(records: Records, references: Sequence[Reference]) -> Document:
         Section("How settings were searched", tuple(_searched(study))),
         Section("How winners were chosen and confirmed", tuple(_confirmed(records))),
         Section("What counts as a failure", tuple(_failures(study))),
-        Section("Uncertainty", tuple(_uncertainty(study))),
+        Section("Uncertainty", tuple(_uncertainty(records))),
         Section("What was run", tuple(_spent(records))),
         Section("Identity", (_identity(records),)),
         Section("Sources", (_sources(references),)),
     )
-    return Document(f"Protocol of the study {study['name']}", sections)
+    return Document(f"Protocol of the study {study['name']} (VSP-2)", sections)
 
 
 # --- the design -------------------------------------------------------------------------------------------------------
@@ -82,7 +89,7 @@ def _searched(study: Mapping[str, Any]) -> Iterator[str]:
     share = "per workload, in one search over all methods" if shared else "for each method under each workload"
     yield (
         f"Tuning budget: {search['trials']} trials {share}. Settings are proposed by the sampler "
-        f"{search['sampler']['name']}: stage {definitions.stage(search)}. All trials train under one tuning seed."
+        f"{search['sampler']['name']}: stage {definitions.stage(search)}. {_replicated(search['replicates'])}"
     )
     pruner = search["pruner"]
     if pruner["name"] == "none":
@@ -98,12 +105,21 @@ def _searched(study: Mapping[str, Any]) -> Iterator[str]:
     )
 
 
+def _replicated(replicates: int) -> str:
+    if replicates == 1:
+        return "Each search was made once; all of its trials train under one tuning seed."
+    return (
+        f"Each search and its confirmation was made {replicates} times, under seeds of its own: {replicates} "
+        "replicates. All trials of a replicate train under one tuning seed, the same for every method."
+    )
+
+
 def _confirmed(records: Records) -> Iterator[str]:
-    confirm = records.study["confirm"]
-    budgets = ", ".join(map(str, records.budgets))
+    confirm, replicates = records.study["confirm"], len(records.replicates)
+    budgets, each = ", ".join(map(str, records.budgets)), " of each replicate" if replicates > 1 else ""
     yield (
         f"Winners are chosen at tuning budgets of n = {budgets} trials: the setting with the lowest validation −ELBO "
-        "at the cap among the first n trials; of equal ones the earlier."
+        f"at the cap among the first n trials{each}; of equal ones the earlier."
     )
     yield (
         f"Each winner is run again under {confirm['seeds']} fresh seeds, none of which is the tuning seed. A seed "
@@ -111,47 +127,75 @@ def _confirmed(records: Records) -> Iterator[str]:
         "method the same three (common random numbers). Only these runs see the test part."
     )
     yield (
-        f"Test scores are −ELBO and the importance-weighted bound on the NLL with {confirm['iwae_samples']} samples, "
-        "in nats per example."
+        f"Test scores, in nats per example: −ELBO, a mean over {confirm['elbo_samples']} draws of the code; and the "
+        f"importance-weighted bound on the NLL with {confirm['iwae_samples']} samples, and an estimate of its bias. "
+        f"The primary score, declared before the first trial, is the {WORDS[records.study['report']['primary']]}: "
+        "ranking, differences and claims are about it."
     )
+    if any(family(records, method) == "variational" for method in records.methods):
+        yield (
+            "Where the weights have a posterior, the NLL is also bounded with p(x) averaged over "
+            f"{confirm['weight_draws']} draws of the decoder's weights, and with the same codes and as many samples at "
+            "their mean; the encoder is at its mean in both."
+        )
     target = records.study.get("target")
     if target:
-        yield _target(target)
+        yield _target(target, replicates)
 
 
-def _target(target: Mapping[str, Any]) -> str:
+def _target(target: Mapping[str, Any], replicates: int) -> str:
     methods = ", ".join(target["methods"]) if target["methods"] else "all methods"
     trials = f"the first {target['trials']} trials" if target["trials"] else "all trials"
     declared = "; ".join(f"{name}: {nats:g} nats, declared" for name, nats in target["nats"].items())
+    first = " in the first replicate" if replicates > 1 else ""
     return (
-        f"Target of a workload: the best setting of {methods} after {trials}, run again under {target['seeds']} seeds; "
-        "the median of their best validation −ELBO." + (f" Except {declared}." if declared else "")
+        f"Target of a workload: the best setting of {methods} after {trials}{first}, run again under {target['seeds']} "
+        "seeds; the median of their best validation −ELBO." + (f" Except {declared}." if declared else "")
     )
 
 
 def _failures(study: Mapping[str, Any]) -> Iterator[str | Bullets]:
-    yield "Failed runs are counted by these rules and left out of every mean; tables show their rates beside the means."
+    yield (
+        "A run fails in at most one class, the first of these that applies. Failed runs are counted and left out of "
+        "every mean; tables show their rates beside the means."
+    )
+    margin = f"{COLLAPSE_MARGIN_NATS:g} nat"
     yield Bullets(
         (
-            "diverged: the loss is not finite, or the validation −ELBO ends above its value before training.",
-            f"collapsed: no latent unit is active (variance of its posterior mean above {ACTIVE_VARIANCE:g}), or the "
-            f"KL is below {COLLAPSE_KL_NATS:g} nats, or the −ELBO is no more than {COLLAPSE_MARGIN_NATS:g} nat below "
-            "that of the best constant decoder with KL 0.",
-            "failed: the infrastructure failed; retried with the same seed up to "
-            f"{study['budget']['retries']} times, then in neither means nor rates.",
+            "diverged: the loss or the validation −ELBO is not finite, or the latter ends above its value before "
+            "training after having been below it.",
+            f"collapsed: the KL is below {COLLAPSE_KL_NATS:g} nats or no latent unit is active (variance of its "
+            f"posterior mean above {ACTIVE_VARIANCE:g}), and the −ELBO is not {margin} better than that of the best "
+            "constant decoder, fitted on training data.",
+            f"undertrained: the −ELBO is not {margin} better than the constant decoder's, or not better than before "
+            "training, or the validation −ELBO still fell in the last tenth of training at its average rate since the "
+            "start.",
         )
+    )
+    yield (
+        "A run that the infrastructure fails is retried with the same seed up to "
+        f"{study['budget']['retries']} times. Then it is lost: in neither means nor rates."
     )
 
 
-def _uncertainty(study: Mapping[str, Any]) -> Iterator[Bullets]:
-    baseline = study["report"]["baseline"] or next(iter(study["methods"]))
+def _uncertainty(records: Records) -> Iterator[str | Bullets]:
+    methods, unit = len(records.methods), records.unit
+    baseline = records.study["report"]["baseline"] or records.methods[0]
+    replicated = unit == "replicate"
+    rests = "Statements about methods rest on replicates; a replicate's score is the mean over its sound seeds."
+    yield rests if replicated else ONE_SEARCH
+    rates = ", with the effective number of runs where those of a replicate end alike" if replicated else ""
     yield Bullets(
         (
-            "Means over seeds carry Student's t interval, 95 %.",
-            f"Differences to {baseline} are paired by seed, with Student's t interval of the differences, 95 %; beside "
-            "each stands the smallest difference that as many seeds would detect with 80 % power.",
-            "Rates carry Clopper-Pearson intervals, 95 %.",
-            "A method whose interval of the paired difference to the best reaches 0 is not called worse.",
+            f"Means carry 95 % intervals over {unit}s and test examples: Student's t with degrees of freedom by Welch "
+            "and Satterthwaite, fewer than for normal scores so that skewed ones are covered too.",
+            f"Differences to {baseline} are paired by {unit}; their intervals hold for all pairs of methods at once, "
+            f"{math.comb(methods, 2)} in all (Bonferroni). Beside each stands the smallest difference that would be "
+            "told apart with 80 % power.",
+            "A method whose interval of the difference to the best reaches 0 is not called worse.",
+            f"Rates carry Clopper-Pearson intervals, 95 %{rates}.",
+            "A claim is about families of optimizers, for which their best methods by the primary score stand. The "
+            "intervals of all tested claims of a workload hold at once, whichever of their methods stood.",
         )
     )
 
@@ -164,13 +208,13 @@ def _spent(records: Records) -> Iterator[str | Grid]:
     total = runs["final/grad_evals"].sum() if "final/grad_evals" in runs else 0.0
     yield (
         f"{len(runs)} runs and {count(float(total))} gradient evaluations in all (backward passes times samples). "
-        "Runs by outcome, and among them those that failed by rule:"
+        "Runs by how they ended, and those that failed by class; whatever diverged, before the cap or at it, is in its "
+        "class."
     )
-    outcomes = [*OUTCOMES, *(["open"] if (runs["outcome"] == "open").any() else [])]
     yield Grid(
-        ("workload", "method", "stage", *outcomes, "class\ncollapsed", "class\ndiverged", "gradient\nevals"),
+        ("workload", "method", "stage", *ENDED.values(), *FAILURES, "gradient\nevals"),
         tuple(
-            (workload, method, stage, *_counts(group, outcomes))
+            (workload, method, stage, *_counts(group))
             for workload in records.study["workloads"]
             for method in records.methods
             for stage in STAGES
@@ -183,10 +227,10 @@ def _group(runs: pd.DataFrame, workload: str, method: str, stage: str) -> pd.Dat
     return runs[(runs["workload"] == workload) & (runs["method"] == method) & (runs["stage"] == stage)]
 
 
-def _counts(group: pd.DataFrame, outcomes: Sequence[str]) -> list[str]:
+def _counts(group: pd.DataFrame) -> list[str]:
     spent = group["final/grad_evals"].sum() if "final/grad_evals" in group else 0.0
-    numbers = [int((group["outcome"] == outcome).sum()) for outcome in outcomes]
-    numbers += [int((group["failure"] == kind).sum()) for kind in ("collapsed", "diverged")]
+    numbers = [int((group["outcome"] == outcome).sum()) for outcome in ENDED]
+    numbers += [int((group["failure"] == kind).sum()) for kind in FAILURES]
     return [*map(str, numbers), count(float(spent))]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -14,6 +13,7 @@ from vaestudy.analysis import tables
 from vaestudy.analysis.compare import WORDS, Row, confirmed, sound
 from vaestudy.analysis.definitions import range_text
 from vaestudy.analysis.drawing import render
+from vaestudy.analysis.elements import Cell, Picture, Section, Sheet
 from vaestudy.analysis.findings import Findings
 from vaestudy.analysis.frames import Records
 from vaestudy.analysis.links import Links
@@ -46,50 +46,10 @@ FAILURES = (
 FACTORIAL = ("Every optimizer was tuned at equal cost with and without each remedy; differences are paired.",)
 PICTURES = ("Of each method's first confirmation run that did not fail.",)
 CLAIMS = (
-    "What the field says, and what this study's data say: supported or contradicted only where the whole 95 % interval "
-    "is on one side.",
+    "What the field says, and what this study's data say. A family's best method by the primary score stands for it. "
+    "Supported or contradicted only where the whole interval is on one side; the intervals of all tested claims of a "
+    "workload hold at once at 95 %, for all methods of the families.",
 )
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A table's cell, with the address of the runs behind it."""
-
-    text: str
-    href: str = ""
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """A table; ``best`` are the indices of rows to be set off."""
-
-    header: tuple[str, ...]
-    rows: tuple[tuple[Cell, ...], ...]
-    best: frozenset[int] = frozenset()
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A figure as PNG in base64, with what it shows for those who cannot see it."""
-
-    name: str
-    png: str
-
-
-@dataclass(frozen=True)
-class Section:
-    """A heading with text, tables and figures."""
-
-    anchor: str
-    title: str
-    text: tuple[str, ...] = ()
-    sheets: tuple[Sheet, ...] = ()
-    pictures: tuple[Picture, ...] = ()
-
-    @property
-    def filled(self) -> bool:
-        """Whether there is anything under the heading."""
-        return bool(self.text or self.sheets or self.pictures)
 
 
 class Builder:
@@ -353,7 +313,7 @@ class Builder:
         search, confirm = study["search"], study["confirm"]
         text = (
             f"{search['trials']} trials for each method and workload by {search['sampler']['name']}, pruner "
-            f"{search['pruner']['name']}; "
+            f"{search['pruner']['name']}; {search['replicates']} replicate{'s' * (search['replicates'] > 1)}; "
             f"{study['train']['epochs']} epochs each; {confirm['seeds']} confirmation seeds; "
             f"IWAE with {confirm['iwae_samples']} samples. Searched for every method alike: {shared}.",
             f"Study {self._records.facts['hash']}, code {environment.get('code', 'unknown')}, "

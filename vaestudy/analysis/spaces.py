@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -11,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from vaestudy.analysis.families import entry
 from vaestudy.analysis.frames import Records
 
 COMPLEMENT = "one_minus_"
@@ -103,6 +105,78 @@ def _dimension(key: str, entries: Mapping[str, Mapping[str, Any]]) -> Dimension:
             low, high = entry[kind]
             return Dimension(key, kind, low, high, (), conditions)
     return Dimension(key, "choice", 0.0, 1.0, tuple(entry["choice"]), conditions)
+
+
+@dataclass(frozen=True)
+class Declared:
+    """The values that a method gives a hyperparameter of its optimizer: all from ``low`` to ``high``, or ``some``.
+
+    Attributes:
+        always: whether it has them in every trial; False where it is searched under a condition.
+    """
+
+    low: float = math.nan
+    high: float = math.nan
+    some: tuple[Any, ...] | None = None
+    always: bool = True
+
+    @property
+    def value(self) -> Any:
+        """The one value that it has; None where it is searched."""
+        return self.some[0] if self.some is not None and len(self.some) == 1 else None
+
+    @property
+    def most(self) -> float:
+        """The largest value."""
+        return self.high if self.some is None else max(map(float, self.some))
+
+    def admits(self, value: Any) -> bool:
+        """Whether a trial can have this value, whatever else is drawn."""
+        if self.some is not None:
+            return self.always and any(_same(value, one) for one in self.some)
+        return self.always and isinstance(value, (int, float)) and self.low <= value <= self.high
+
+    def includes(self, other: Declared) -> bool:
+        """Whether it can have every value that the other can have."""
+        if other.some is not None:
+            return all(self.admits(value) for value in other.some)
+        return self.some is None and self.always and self.low <= other.low and other.high <= self.high
+
+
+def declared(records: Records, method: str, name: str) -> Declared | None:
+    """What a method declares of a hyperparameter: its range, its fixed value, or the published default; None where its
+    optimizer has no such hyperparameter."""
+    arm = records.study["methods"][method]
+    for dimension in space(records, method):
+        if dimension.key in (name, COMPLEMENT + name):
+            return _searched(dimension)
+    if COMPLEMENT + name in arm["fixed"]:
+        return Declared(some=(1 - arm["fixed"][COMPLEMENT + name],))
+    known = {**entry(records, arm["optimizer"])["defaults"], **arm["fixed"]}
+    return Declared(some=(known[name],)) if name in known else None
+
+
+def _searched(dimension: Dimension) -> Declared:
+    complement, always = dimension.key.startswith(COMPLEMENT), not dimension.conditions
+    if dimension.kind == "choice":
+        return Declared(some=tuple(1 - one if complement else one for one in dimension.choices), always=always)
+    low, high = dimension.low, dimension.high
+    if dimension.kind == "int":
+        return Declared(some=tuple(range(int(low), int(high) + 1)), always=always)
+    return Declared(*((1 - high, 1 - low) if complement else (low, high)), always=always)
+
+
+def rate_range(records: Records, method: str) -> tuple[float, float] | None:
+    """The declared log range of the learning rate times what it multiplies, so that methods have a common scale.
+
+    Where an optimizer sums its gradients by ``momentum``, that is 1 / (1 - momentum) steps; an average of them, as
+    Adam's, is one. None where there is no such range: the rate is not searched on a log scale, or momentum is too.
+    """
+    momentum = declared(records, method, "momentum") or Declared(some=(0.0,))
+    rates = [d for d in space(records, method) if d.key == "lr" and d.kind == "log"]
+    if not rates or momentum.value is None:
+        return None
+    return rates[0].low / (1 - momentum.value), rates[0].high / (1 - momentum.value)
 
 
 def short(key: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,13 +11,15 @@ import pandas as pd
 
 from vaestudy.analysis.compare import FAILURES, WORDS, Comparison, Row, budget_words
 from vaestudy.analysis.frames import Records
+from vaestudy.analysis.latex import bold_row, escape, tabular
 from vaestudy.analysis.statistics.intervals import Interval, detectable
 from vaestudy.analysis.statistics.leaders import LeaderChange
-from vaestudy.records import OUTCOMES
 
 DASH = "–"
 TRIALS = {"done": "reached the cap", "pruned": "pruned", "failed": "lost"}
 """How search trials ended, beside the failure classes, in words; lost ones failed by infrastructure."""
+COUNTED = {"done": "done", "pruned": "pruned", "failed": "lost", "cancelled": "cancelled"}
+"""The same for programs; the class has what diverged."""
 NOT_APART = "†"
 """Stands after the score of a row that cannot be told apart from the best."""
 MOST_VALUES = 3
@@ -191,7 +193,7 @@ def _numbers(row: Row) -> dict[str, Any]:
         **{k: v for kind in FAILURES for k, v in spread(f"search_{kind}", row.search_failures[kind]).items()},
         "search_grad_evals": row.grad_evals[0],
         "confirm_grad_evals": row.grad_evals[1],
-        **{f"trials_{outcome}": row.trials.get(outcome, 0) for outcome in OUTCOMES},
+        **{f"trials_{name}": row.trials.get(outcome, 0) for outcome, name in COUNTED.items()},
         "setting": settings(row),
         "bimodal": row.bimodal,
     }
@@ -278,7 +280,7 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]], best: frozens
         return "| " + " | ".join(value.replace("|", "\\|") for value in values) + " |"
 
     header = _one_line(header)
-    body = [line(_bold(header, row, "**{}**".format) if index in best else row) for index, row in enumerate(rows)]
+    body = [line(bold_row(header, row, "**{}**".format) if index in best else row) for index, row in enumerate(rows)]
     return "\n".join([line(header), line(["---"] * len(header)), *body]) + "\n"
 
 
@@ -321,80 +323,5 @@ def _float(
     )
 
 
-def tabular(
-    header: Sequence[str],
-    rows: Sequence[Sequence[str]],
-    best: frozenset[int] = frozenset(),
-    columns: str | None = None,
-) -> list[str]:
-    """The lines of a booktabs table of LaTeX source; ``columns`` are LaTeX's types, left-aligned unless given."""
-    bold = r"\textbf{{{}}}".format
-    return [
-        rf"\begin{{tabular}}{{{columns or 'l' * len(header)}}}",
-        r"\toprule",
-        _latex_row([_stacked(name) for name in header]),
-        r"\midrule",
-        *[_latex_row(_bold(header, row, bold) if index in best else row) for index, row in enumerate(rows)],
-        r"\bottomrule",
-        r"\end{tabular}",
-    ]
-
-
-def _latex_row(cells: Sequence[str]) -> str:
-    """A row; braces keep a first cell in brackets or with a star from being read as an argument of the row before."""
-    guarded = ["{}" + cell if index == 0 and cell[:1] in ("[", "*") else cell for index, cell in enumerate(cells)]
-    return " & ".join(guarded) + r" \\"
-
-
-def _stacked(title: str) -> str:
-    """A column title in its lines."""
-    return rf"\shortstack[l]{{{escape(title)}}}".replace("\n", r"\\{}")
-
-
-LATEX = {
-    "\\": r"\textbackslash{}",
-    "&": r"\&",
-    "%": r"\%",
-    "_": r"\_",
-    "#": r"\#",
-    "$": r"\$",
-    "{": r"\{",
-    "}": r"\}",
-    "±": r"$\pm$",
-    "−": "$-$",
-    "↓": r"$\downarrow$",
-    "Δ": r"$\Delta$",
-    "–": "--",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": "$<$",
-    ">": "$>$",
-    "|": "$|$",
-    "†": r"$^{\dagger}$",
-    "×": r"$\times$",
-    "·": r"$\cdot$",
-    "≤": r"$\leq$",
-    "≥": r"$\geq$",
-    "→": r"$\to$",
-    "α": r"$\alpha$",
-    "β": r"$\beta$",
-    "ε": r"$\varepsilon$",
-    "λ": r"$\lambda$",
-    "μ": r"$\mu$",
-    "σ": r"$\sigma$",
-}
-
-
-def escape(text: str) -> str:
-    """Text as LaTeX source."""
-    return "".join(LATEX.get(character, character) for character in text)
-
-
 def _one_line(header: Sequence[str]) -> list[str]:
     return [name.replace("\n", " ") for name in header]
-
-
-def _bold(header: Sequence[str], row: Sequence[str], style: Callable[[str], str]) -> list[str]:
-    """The row with its method and the score that follows it set off."""
-    method = list(header).index("method")
-    return [style(value) if place in (method, method + 1) else value for place, value in enumerate(row)]

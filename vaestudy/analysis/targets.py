@@ -52,6 +52,7 @@ class Reach:
     Attributes:
         times: gradient evaluations by unit, of a replicate the median over its seeds; infinite where the cap came
             first.
+        capped: the same, and for how long the unit was watched where the cap came first.
         curve: Kaplan-Meier over the units, censored at the cap; None without a unit.
         algoperf: the median over groups of five search trials of their shortest time; infinite where most miss, NaN
             with fewer than five.
@@ -60,6 +61,7 @@ class Reach:
     workload: str
     method: str
     times: dict[int, float]
+    capped: dict[int, float]
     curve: SurvivalCurve | None
     algoperf: float
 
@@ -131,7 +133,8 @@ def reach(records: Records, goal: Target, method: str) -> Reach:
     typical = {unit: sorted(found)[(len(found) - 1) // 2] for unit, found in units.items()}
     curve = survival(list(typical.values())) if typical else None
     times = {unit: time for unit, (time, _) in typical.items()}
-    return Reach(goal.workload, method, times, curve, _algoperf(records, goal, method))
+    capped = {unit: min(found) for unit, found in typical.items()}
+    return Reach(goal.workload, method, times, capped, curve, _algoperf(records, goal, method))
 
 
 def _algoperf(records: Records, goal: Target, method: str) -> float:

@@ -250,8 +250,24 @@ def _facts(study: Study) -> dict[str, Any]:
         "hash": study_hash(study),
         "study": study.model_dump(mode="json", by_alias=True),
         "searched": searched,
+        "optimizers": _optimizers(study),
         "environment": environment(study),
         "mlflow": _mlflow_address(study),
+    }
+
+
+def _optimizers(study: Study) -> dict[str, Any]:
+    """What the registry says of the study's optimizers: who only reads results has no torch to ask it."""
+    from vaestudy.optimizers import optimizers  # with it comes torch
+
+    known = [optimizers.find(name) for name in dict.fromkeys(method.optimizer for method in study.methods.values())]
+    return {
+        entry.name: {
+            "family": entry.family,
+            "contains": list(entry.contains),
+            "defaults": {name: hyperparameter.default for name, hyperparameter in entry.hyperparameters.items()},
+        }
+        for entry in known
     }
 
 

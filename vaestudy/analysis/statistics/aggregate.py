@@ -119,7 +119,7 @@ def _variance_of_sum(strata: Sequence[Array]) -> Array:
     return np.asarray(sum(terms))
 
 
-def probability_of_improvement(ours: Strata, theirs: Strata) -> Interval:
+def probability_of_improvement(ours: Strata, theirs: Strata, level: float = LEVEL) -> Interval:
     """The chance that a run of ours scores above one of theirs, P(X > Y) + P(X = Y) / 2, averaged over the workloads.
 
     A workload's interval is the score interval of Newcombe 2006 (part 2, method 5). The variance which that assumes
@@ -130,6 +130,7 @@ def probability_of_improvement(ours: Strata, theirs: Strata) -> Interval:
     Args:
         ours: one sequence of run scores per workload, higher is better.
         theirs: the other method's, on the same workloads in the same order.
+        level: of the interval.
 
     Returns:
         NaN ends where a workload has fewer than five runs of either method; ``n`` counts the runs of both.
@@ -137,14 +138,14 @@ def probability_of_improvement(ours: Strata, theirs: Strata) -> Interval:
     pairs = [(np.asarray(x, dtype=float), np.asarray(y, dtype=float)) for x, y in zip(ours, theirs, strict=True)]
     if not pairs or not all(len(x) and len(y) for x, y in pairs):
         return Interval(math.nan, math.nan, math.nan, 0)
-    parts = [_superiority(x, y) for x, y in pairs]
+    parts = [_superiority(x, y, level) for x, y in pairs]
     chance = sum(part.estimate for part in parts) / len(parts)
     below = math.hypot(*(part.estimate - part.low for part in parts)) / len(parts)
     above = math.hypot(*(part.high - part.estimate for part in parts)) / len(parts)
     return Interval(chance, chance - below, chance + above, sum(part.n for part in parts))
 
 
-def _superiority(x: Array, y: Array) -> Interval:
+def _superiority(x: Array, y: Array, level: float) -> Interval:
     wins = (np.sign(x[:, None] - y[None, :]) + 1) / 2
     chance, n = float(wins.mean()), len(x) + len(y)
     if min(len(x), len(y)) < MIN_RUNS:
@@ -152,13 +153,13 @@ def _superiority(x: Array, y: Array) -> Interval:
     estimated = float(wins.mean(axis=1).var(ddof=1)) / len(x) + float(wins.mean(axis=0).var(ddof=1)) / len(y)
     assumed = _assumed_variance(chance, len(x), len(y))
     factor = max(1.0, estimated / assumed) if assumed > 0 else 1.0
-    ends = [_lower_end(side, len(x), len(y), factor) for side in (chance, 1 - chance)]
+    z = float(stats.norm.ppf((1 + level) / 2))
+    ends = [_lower_end(side, len(x), len(y), factor, z) for side in (chance, 1 - chance)]
     return Interval(chance, ends[0], 1 - ends[1], n)
 
 
-def _lower_end(chance: float, n_ours: int, n_theirs: int, factor: float) -> float:
+def _lower_end(chance: float, n_ours: int, n_theirs: int, factor: float, z: float) -> float:
     """The smallest true chance that lies within z standard errors, its own, of the observed one."""
-    z = float(stats.norm.ppf((1 + LEVEL) / 2))
 
     def excess(true: float) -> float:
         return chance - true - z * math.sqrt(factor * _assumed_variance(true, n_ours, n_theirs))

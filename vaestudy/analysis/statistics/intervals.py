@@ -72,22 +72,22 @@ def students_quantile(share: float, freedom: float) -> float:
     return float(special.stdtrit(freedom, share))  # as scipy.stats.t.ppf does
 
 
-def rate_interval(count: int, n: int) -> Interval:
+def rate_interval(count: int, n: int, level: float = LEVEL) -> Interval:
     """A rate with its Clopper-Pearson interval, quantiles of beta distributions; unknown (NaN) where n is 0."""
     if n == 0:
         return Interval(math.nan, math.nan, math.nan, 0)
-    return Interval(count / n, *exact_ends(count, n), n)
+    return Interval(count / n, *exact_ends(count, n, level), n)
 
 
-def exact_ends(count: float, n: float) -> tuple[float, float]:
-    """The ends of Clopper and Pearson's 95 % interval for ``count`` of ``n``; neither need be a whole number."""
-    tail = (1 - LEVEL) / 2
+def exact_ends(count: float, n: float, level: float = LEVEL) -> tuple[float, float]:
+    """The ends of Clopper and Pearson's interval for ``count`` of ``n``; neither need be a whole number."""
+    tail = (1 - level) / 2
     low = special.betaincinv(count, n - count + 1, tail) if count > 0 else 0.0
     high = special.betaincinv(count + 1, n - count, 1 - tail) if count < n else 1.0
     return float(low), float(high)
 
 
-def rate_difference(count: int, n: int, other_count: int, other_n: int) -> Interval:
+def rate_difference(count: int, n: int, other_count: int, other_n: int, level: float = LEVEL) -> Interval:
     """The difference of two independent rates with Newcombe's hybrid score interval; unknown (NaN) where an n is 0.
 
     Newcombe 1998, "Interval estimation for the difference between independent proportions", method 10: the rates'
@@ -96,11 +96,11 @@ def rate_difference(count: int, n: int, other_count: int, other_n: int) -> Inter
     """
     if n == 0 or other_n == 0:
         return Interval(math.nan, math.nan, math.nan, n + other_n)
-    return independent_difference(_wilson(count, n), _wilson(other_count, other_n))
+    return independent_difference(_wilson(count, n, level), _wilson(other_count, other_n, level))
 
 
-def _wilson(count: int, n: int) -> Interval:
-    found = scipy.stats.binomtest(count, n).proportion_ci(LEVEL, method="wilson")
+def _wilson(count: int, n: int, level: float) -> Interval:
+    found = scipy.stats.binomtest(count, n).proportion_ci(level, method="wilson")
     return Interval(count / n, float(found.low), float(found.high), n)
 
 
