@@ -14,7 +14,7 @@ from torch.distributions import Independent, Normal
 
 from tests.linear_vae import DATA_DIM, LATENT_DIM, SCALE, LinearVae, exact, examples, misjudged, task
 from tests.tasks import random_task
-from vaestudy.evaluation import MIXTURE_EXAMPLES, SAMPLES_PER_DRAW, Evaluator, information
+from vaestudy.evaluation import MIXTURE_EXAMPLES, SAMPLES_PER_DRAW, Evaluator, information, pictures
 from vaestudy.metrics import log_mean_exp
 from vaestudy.models import Model
 from vaestudy.models.base import Named
@@ -310,3 +310,21 @@ def test_the_trivial_loss_is_fitted_on_the_training_examples_and_judged_on_these
     constant = math.log(SCALE) + 0.5 * math.log(2 * math.pi)
     found = Evaluator(task(train, judged), judged, 0).trivial
     assert found == pytest.approx(DATA_DIM * (1 / (2 * SCALE**2) + constant))
+
+
+# --- pictures --------------------------------------------------------------------------------------------------------
+
+
+def test_reconstructions_are_what_posterior_means_decode_to() -> None:
+    shown = pictures(task(X, X), WIDE.params, X[:7], seed=0)
+    mu = X[:7] @ WIDE.encoder + WIDE.shift
+    torch.testing.assert_close(shown.originals, X[:7])
+    torch.testing.assert_close(shown.reconstructions, mu @ WIDE.weight + WIDE.bias)
+
+
+def test_samples_are_what_codes_of_the_prior_decode_to() -> None:
+    shown = pictures(task(X, X), WIDE.params, X[:7], seed=0, samples=20_000)
+    assert shown.samples.shape == (20_000, DATA_DIM)
+    torch.testing.assert_close(shown.samples.mean(0), WIDE.bias, rtol=0, atol=0.05)
+    torch.testing.assert_close(torch.cov(shown.samples.T), WIDE.weight.T @ WIDE.weight, rtol=0, atol=0.05)
+    assert len(pictures(task(X, X), WIDE.params, X[:7], seed=0).samples) == 64

@@ -253,8 +253,14 @@ def test_the_fall_is_from_the_last_evaluation_before_the_last_tenth(steps: list[
     assert judged([45.0, 24.0, 20.5, 20.0], steps=steps) == expected
 
 
+@pytest.mark.parametrize(("before", "expected"), [(25.0, "undertrained"), (24.9, "none")])
+def test_the_average_rate_is_that_since_the_first_evaluation_there_is(before: float, expected: Failure) -> None:
+    assert judged([45.0, 22.0, before, 20.0], steps=[50, 80, 90, 100]) == expected
+
+
 def test_without_an_evaluation_before_the_last_tenth_nothing_is_said_of_its_fall() -> None:
     assert judged([45.0, 20.0], steps=[0, 100]) == "none"
+    assert judged([45.0, 20.0], steps=[95, 100]) == "none"
     assert judged([45.0], steps=[0]) == "undertrained"
 
 

@@ -150,7 +150,8 @@ def failure_class(
     rate since the start. Without an evaluation between the start and the last tenth it is not said to fall still.
 
     Args:
-        steps: the updates done at each evaluation, rising; the first is before training, the last at the end.
+        steps: the updates done at each evaluation, rising; the first is before training, or where L_val is first
+            finite, the last at the end.
         nelbo: L_val there, nats per example.
         above_trivial: by how much the -ELBO at the end exceeds L_trivial, that of the constant decoder fitted on
             training data, on the same examples; nats per example.
@@ -168,7 +169,7 @@ def failure_class(
 
 
 def _still_falls(steps: Sequence[int], nelbo: Sequence[float]) -> bool:
-    start, end = steps[0], steps[-1]
-    before = max(index for index, step in enumerate(steps) if 10 * (step - start) <= 9 * (end - start))
+    end = steps[-1]
+    before = max((index for index, step in enumerate(steps) if 10 * step <= 9 * end), default=0)
     fall, whole = nelbo[before] - nelbo[-1], nelbo[0] - nelbo[-1]
-    return before > 0 and fall * (end - start) >= whole * (end - steps[before])
+    return before > 0 and fall * (end - steps[0]) >= whole * (end - steps[before])
