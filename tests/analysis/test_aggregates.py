@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 from scipy import stats
@@ -102,6 +103,17 @@ def test_seeds_are_paired_with_failed_ones_as_bad_as_the_constant_decoder(scored
         stats.wilcoxon([0, 0, 0, 0, 0, 17, 16, 15]).pvalue,
     )
     assert (on_v.p, on_v.verdict) == (1.0, "no difference found")
+
+
+def test_replicates_too_few_for_the_correction_are_said_to_be(tmp_path: Path) -> None:
+    made = study(("sgd", "momentum", "adam"), seeds=1, search={"trials": 1, "replicates": 3})
+    builder = Builder(tmp_path, made)
+    for replicate in range(3):
+        for place, method in enumerate(made.methods):
+            builder.search(method, [28.0], replicate=replicate)
+            builder.confirm(method, 0, [28.0 + place], replicate=replicate)
+    (reason,) = aggregated(load(builder.folder)).untested
+    assert reason.endswith("3 replicates cannot give an adjusted p below 0.75; at 3 pairs it takes 7 replicates.")
 
 
 def test_without_a_usable_target_there_are_no_utilities_and_the_reason(small: Builder) -> None:

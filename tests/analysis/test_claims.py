@@ -24,7 +24,7 @@ from vaestudy.analysis.statistics.aggregate import probability_of_improvement
 from vaestudy.analysis.statistics.intervals import Interval, independent_difference, rate_difference, rate_interval
 from vaestudy.analysis.statistics.methods import Scores, estimate
 from vaestudy.analysis.targets import reaches, target
-from vaestudy.analysis.verdicts import Answer, Asked, Claim, Question, Verdict, settle
+from vaestudy.analysis.verdicts import Answer, Asked, Claim, Question, Verdict, settle, spread
 
 VERDICTS: dict[int, Verdict] = {1: "supported", -1: "contradicted", 0: "not settled"}
 """By what the data say of the folklore: as told, the opposite, nothing."""
@@ -593,13 +593,13 @@ def test_a_difference_of_shares_lies_within_100_points(tmp_path: Path) -> None:
 
 def test_an_optimizer_that_was_tried_with_a_remedy_only_says_nothing_of_it(tmp_path: Path) -> None:
     """Sgd, always annealed, collapses; of adam as many trials with annealing as without."""
-    builder = Builder(tmp_path, study(trials=20))
+    builder = Builder(tmp_path, study({"sgd": arm("sgd"), "tuned": arm("adam")}, trials=20))
     settings = [{"beta.schedule": "linear" if trial % 2 else "constant"} for trial in range(20)]
-    builder.search("adam", [Made(49.9 if trial % 4 < 2 else 28.0, own) for trial, own in enumerate(settings)])
+    builder.search("tuned", [Made(49.9 if trial % 4 < 2 else 28.0, own) for trial, own in enumerate(settings)])
     builder.search("sgd", [Made(49.9, {"beta.schedule": "linear"})] * 20)
     claim = claimed(load(builder.folder))[REMEDIES[0]]
     assert claim.verdict == "not settled"
-    assert claim.evidence.startswith("collapsed trials of adam, with it less without: 0 [")
+    assert claim.evidence.startswith("collapsed trials of tuned, with it less without: 0 [")
 
 
 def test_a_remedy_whose_every_seed_failed_is_not_settled(tmp_path: Path) -> None:
@@ -616,6 +616,25 @@ def test_a_remedy_whose_every_seed_failed_is_not_settled(tmp_path: Path) -> None
         "not settled",
         "test NLL of adam with it less without: unknown (n = 0) nats",
     )
+
+
+# --- words ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        (Interval(0.321, 0.26, 0.384, 5), "0.32 [0.26, 0.38]"),
+        (Interval(-0.0131, -0.0302, 0.0044, 5), "−0.013 [−0.030, 0.004]"),
+        (Interval(0.001, -0.0004, 0.0024, 5), "0.001 [0.000, 0.002]"),
+        (Interval(-0.001, -0.15, 0.15, 5), "0.00 [−0.15, 0.15]"),
+        (Interval(0.5, np.nan, np.nan, 1), "0.50 (no interval: n = 1)"),
+        (Interval(0.5, np.nan, np.nan, 4), "0.50 (no interval: no spread)"),
+        (Interval(np.nan, np.nan, np.nan, 0), "unknown (n = 0)"),
+    ],
+)
+def test_an_interval_is_told_with_as_many_digits_as_it_needs(found: Interval, told: str) -> None:
+    assert spread(found) == told
 
 
 # --- equal methods ----------------------------------------------------------------------------------------------------

@@ -129,7 +129,7 @@ def test_seeds_too_few_for_signed_rank_tests_are_said_to_be(page_of_few_seeds: s
 
 
 def test_an_importance_that_is_not_told_from_noise_is_said_to_be_noise(page_of_few_seeds: str) -> None:
-    assert "lr 70 %, eps 30 % (noise)" in page_of_few_seeds
+    assert "lr 70 %, eps 30 % (at noise level)" in page_of_few_seeds
 
 
 def test_a_study_without_results_exports_its_empty_tables(small: Builder, tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def aggregates(records: Records, goals: Sequence[Target], reaches: Sequence[Reac
     usable = [goal for goal in goals if goal.usable]
     refused = "; ".join(f"{goal.workload}: {goal.problem}" for goal in goals if not goal.usable)
     losses = {workload: _losses(records, workload) for workload in records.study["workloads"]}
-    tests = {workload: wilcoxon_holm(by_method) for workload, by_method in losses.items()}
+    tests = {workload: wilcoxon_holm(by_method, records.unit) for workload, by_method in losses.items()}
     methods = _methods(records, usable, reaches, baseline) if usable else ()
     return Aggregates(methods, refused, _ranks(losses), tests)
 

@@ -353,7 +353,7 @@ def _reached(evals: float) -> str:
 
 
 def _ranked(shares: Mapping[str, tuple[float, bool]]) -> str:
-    told = {key: tables.percent(share) + ("" if real else " (noise)") for key, (share, real) in shares.items()}
+    told = {key: tables.percent(share) + ("" if real else " (at noise level)") for key, (share, real) in shares.items()}
     return ", ".join(f"{key} {text}" for key, text in told.items())
 
 

@@ -166,11 +166,12 @@ def prevents_collapse(data: Evidence, remedy: str) -> Asked:
         return "no optimizer has search trials with it and without it"
     if not independent(data.records):
         return STAGE_P
+    methods = ", ".join(search["method"][optimizers.isin(tried)].unique())
     with_it, without = (search[optimizers.isin(tried) & (on == wanted)] for wanted in (True, False))
 
     def answer(comparisons: int) -> Answer:
         less = data.more("collapsed", with_it, without, comparisons)
-        told = f"collapsed trials of {', '.join(tried)}, with it less without: {spread(less, percent=True)}"
+        told = f"collapsed trials of {methods}, with it less without: {spread(less, percent=True)}"
         return Answer(less, told)
 
     return Question(answer, below=True)

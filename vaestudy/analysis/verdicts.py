@@ -101,12 +101,17 @@ def nats(found: Interval, smallest: float) -> str:
 
 
 def spread(found: Interval, percent: bool = False) -> str:
-    """``0.32 [0.26, 0.38]``, or in percent points."""
-    scale, unit, digits = (100, " points", 0) if percent else (1, "", 2)
-    centre = minus(f"{scale * found.estimate:.{digits}f}")
+    """``0.32 [0.26, 0.38]``, or in percent points; no minus before what is rounded to 0."""
+    scale, unit, digits = (100, " points", 0) if percent else (1, "", _digits(found))
+    centre = minus(f"{scale * found.estimate:z.{digits}f}")
     if math.isnan(found.estimate):
         return f"unknown (n = {found.n})"
     if math.isnan(found.low):
         return f"{centre}{unit} (no interval: {f'n = {found.n}' if found.n < 2 else 'no spread'})"
-    ends = minus(f"[{scale * found.low:.{digits}f}, {scale * found.high:.{digits}f}]")
+    ends = minus(f"[{scale * found.low:z.{digits}f}, {scale * found.high:z.{digits}f}]")
     return f"{centre} {ends}{unit}"
+
+
+def _digits(found: Interval) -> int:
+    """Two decimals, three of what is below a tenth throughout."""
+    return 3 if max(map(abs, (found.estimate, found.low, found.high))) < 0.1 else 2

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vaestudy.analysis.protocol import Reference
-from vaestudy.analysis.statistics.ranks import MIN_WORKLOADS, seeds_needed
+from vaestudy.analysis.statistics.ranks import MIN_WORKLOADS, units_needed
 from vaestudy.data import data_sets
 from vaestudy.distributions import likelihoods
 from vaestudy.metrics import BURDA, HOFFMAN
@@ -243,7 +243,7 @@ def _units(study: Study) -> int:
 
 def _decidable(study: Study) -> bool:
     """Whether the clearest of all pairs can differ at 5 % after Holm's correction."""
-    return _compared(study) and _units(study) >= seeds_needed(_pairs(study))
+    return _compared(study) and _units(study) >= units_needed(_pairs(study))
 
 
 def _targeted(study: Study) -> bool:

@@ -17,8 +17,8 @@ from vaestudy.analysis.statistics.ranks import (
     Refusal,
     friedman,
     holm,
-    seeds_needed,
     signed_rank,
+    units_needed,
     wilcoxon_holm,
 )
 
@@ -157,7 +157,7 @@ def test_a_pair_without_common_seeds_has_no_p_and_leaves_the_others_theirs() -> 
     assert [pair.n for pair in pairs] == [8, 0, 0]
     assert pairs[0].adjusted == 3 * pairs[0].p == pytest.approx(6 / 2**8)
     assert math.isnan(pairs[1].p) and math.isnan(pairs[1].adjusted)
-    assert pairs[1].verdict == "undecidable: 0 common seeds cannot give an adjusted p below 1"
+    assert pairs[1].verdict == "undecidable: 0 in common cannot give an adjusted p below 1"
 
 
 def test_equal_runs_do_not_differ() -> None:
@@ -167,8 +167,8 @@ def test_equal_runs_do_not_differ() -> None:
 
 
 @pytest.mark.parametrize(("pairs", "needed"), [(1, 6), (2, 7), (3, 7), (4, 8), (6, 8), (10, 9), (21, 10)])
-def test_the_seeds_needed_are_the_fewest_whose_smallest_p_passes_the_correction(pairs: int, needed: int) -> None:
-    assert seeds_needed(pairs) == needed
+def test_the_units_needed_are_the_fewest_whose_smallest_p_passes_the_correction(pairs: int, needed: int) -> None:
+    assert units_needed(pairs) == needed
     assert pairs * 2 / 2**needed < 0.05 <= pairs * 2 / 2 ** (needed - 1)
 
 
@@ -207,5 +207,5 @@ def test_a_pair_with_too_few_seeds_is_undecidable_beside_one_that_has_enough() -
     scores["m2"] = {seed: scores["m2"][seed] for seed in range(6)}
     assert [pair.verdict for pair in pairwise(scores)] == [
         "differ",
-        *["undecidable: 6 common seeds cannot give an adjusted p below 0.0938"] * 2,
+        *["undecidable: 6 in common cannot give an adjusted p below 0.0938"] * 2,
     ]

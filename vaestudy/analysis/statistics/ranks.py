@@ -1,4 +1,5 @@
-"""Methods ranked over workloads, and pairs of methods tested over seeds, as Demsar 2006 recommends."""
+"""Methods ranked over workloads, and pairs of methods tested over units (replicates, or seeds), as Demsar 2006
+recommends."""
 
 from __future__ import annotations
 
@@ -86,15 +87,15 @@ def _critical_difference(workloads: int, methods: int) -> float:
 
 @dataclass(frozen=True)
 class PairedTest:
-    """Wilcoxon's signed-rank test of two methods over the seeds that both have.
+    """Wilcoxon's signed-rank test of two methods over the units that both have.
 
     Attributes:
         first: one method.
         second: the other.
-        n: the seeds that both have.
-        p: two-sided, of this pair alone; NaN without a common seed.
+        n: the units that both have.
+        p: two-sided, of this pair alone; NaN without a common unit.
         adjusted: p after Holm's correction for all pairs.
-        smallest: the smallest adjusted p that n seeds could give at all if this pair were the clearest.
+        smallest: the smallest adjusted p that n units could give at all if this pair were the clearest.
     """
 
     first: str
@@ -108,46 +109,47 @@ class PairedTest:
     def verdict(self) -> str:
         """What the test says, or why it cannot say anything."""
         if not self.smallest < ALPHA:
-            return f"undecidable: {self.n} common seeds cannot give an adjusted p below {self.smallest:.3g}"
+            return f"undecidable: {self.n} in common cannot give an adjusted p below {self.smallest:.3g}"
         return "differ" if self.adjusted < ALPHA else "no difference found"
 
 
-def seeds_needed(pairs: int) -> int:
-    """The fewest seeds at which the clearest of so many pairs can differ at 5 % after Holm's correction.
+def units_needed(pairs: int) -> int:
+    """The fewest units at which the clearest of so many pairs can differ at 5 % after Holm's correction.
 
-    With n seeds that all agree, the signed-rank test has p = 2 / 2^n: the fewest n with 2 ``pairs`` / 2^n < 0.05.
+    With n units that all agree, the signed-rank test has p = 2 / 2^n: the fewest n with 2 ``pairs`` / 2^n < 0.05.
     """
     return next(n for n in itertools.count(1) if _smallest(pairs, n) < ALPHA)
 
 
-def wilcoxon_holm(scores: Mapping[str, Mapping[int, float]]) -> list[PairedTest] | Refusal:
-    """Every pair of methods tested over their common seeds (``signed_rank``), and corrected as in Holm 1979.
+def wilcoxon_holm(scores: Mapping[str, Mapping[int, float]], unit: str = "seed") -> list[PairedTest] | Refusal:
+    """Every pair of methods tested over their common units (``signed_rank``), and corrected as in Holm 1979.
 
-    Refused where no pair has the ``seeds_needed`` to differ after the correction.
+    Refused where no pair has the ``units_needed`` to differ after the correction.
 
     Args:
-        scores: per method and seed the loss of its run.
+        scores: per method and unit its loss.
+        unit: what a unit is called.
     """
     pairs = list(itertools.combinations(scores, 2))
     common = [sorted(scores[one].keys() & scores[other].keys()) for one, other in pairs]
-    most, needed = max(map(len, common), default=0), seeds_needed(len(pairs))
+    most, needed = max(map(len, common), default=0), units_needed(len(pairs))
     if pairs and most < needed:
         return Refusal(
-            f"{most} seeds cannot give an adjusted p below {_smallest(len(pairs), most):.3g}; "
-            f"at {len(pairs)} pair{'s' * (len(pairs) > 1)} it takes {needed} seeds"
+            f"{most} {unit}s cannot give an adjusted p below {_smallest(len(pairs), most):.3g}; "
+            f"at {len(pairs)} pair{'s' * (len(pairs) > 1)} it takes {needed} {unit}s"
         )
     p = [
-        signed_rank([scores[one][seed] - scores[other][seed] for seed in seeds])
-        for (one, other), seeds in zip(pairs, common, strict=True)
+        signed_rank([scores[one][each] - scores[other][each] for each in units])
+        for (one, other), units in zip(pairs, common, strict=True)
     ]
     return [
-        PairedTest(*pair, len(seeds), alone, adjusted, _smallest(len(pairs), len(seeds)))
-        for pair, seeds, alone, adjusted in zip(pairs, common, p, holm(p), strict=True)
+        PairedTest(*pair, len(units), alone, adjusted, _smallest(len(pairs), len(units)))
+        for pair, units, alone, adjusted in zip(pairs, common, p, holm(p), strict=True)
     ]
 
 
-def _smallest(pairs: int, seeds: int) -> float:
-    return min(1.0, 2 * pairs * 0.5**seeds)
+def _smallest(pairs: int, units: int) -> float:
+    return min(1.0, 2 * pairs * 0.5**units)
 
 
 def signed_rank(differences: Sequence[float]) -> float:
