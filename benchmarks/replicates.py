@@ -126,6 +126,7 @@ def _summary(found: dict[int, Records], intervals: pd.DataFrame, verdicts: pd.Da
     said = verdicts.groupby("claim", sort=False)["verdict"].agg(Counter)
     flips = [claim for claim, counts in said.items() if counts["supported"] and counts["contradicted"]]
     claims = [[claim, *(str(counts[word]) for word in VERDICTS)] for claim, counts in said.items()]
+    decided = int(verdicts["verdict"].isin(["supported", "contradicted"]).sum())
     first = Counter(compare(one).rows[0].method for one in found.values())
     apart = sum(len(leaders(_by_method(one, PRIMARY["elbo"]))) < len(one.methods) for one in found.values())
     return "\n".join(
@@ -147,6 +148,10 @@ def _summary(found: dict[int, Records], intervals: pd.DataFrame, verdicts: pd.Da
             "once. *Encloses*: intervals that enclose the mean of all.",
             "",
             markdown(("score", "of", "all", "spread", "±", "encloses"), rows),
+            "What this does not show: all studies share their test examples, for which the intervals allow, so enclosing "
+            "the mean of all is easier than 95 % suggests, most of all for a method's own mean. That no claim flips is "
+            f"weak evidence: {decided} of {len(verdicts)} verdicts are decided at all.",
+            "",
             "What the studies say of each claim:",
             "",
             markdown(("claim", *VERDICTS), claims),
