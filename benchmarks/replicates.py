@@ -148,8 +148,8 @@ def _summary(found: dict[int, Records], intervals: pd.DataFrame, verdicts: pd.Da
             "once. *Encloses*: intervals that enclose the mean of all.",
             "",
             markdown(("score", "of", "all", "spread", "±", "encloses"), rows),
-            "What this does not show: all studies share their test examples, for which the intervals allow, so enclosing "
-            "the mean of all is easier than 95 % suggests, most of all for a method's own mean. That no claim flips is "
+            "What this does not show: all studies share their test examples, for which the intervals allow, so "
+            "enclosing the mean of all is easier than 95 % suggests, most of all for a method's own mean. That no claim flips is "
             f"weak evidence: {decided} of {len(verdicts)} verdicts are decided at all.",
             "",
             "What the studies say of each claim:",
