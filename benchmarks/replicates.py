@@ -149,8 +149,8 @@ def _summary(found: dict[int, Records], intervals: pd.DataFrame, verdicts: pd.Da
             "",
             markdown(("score", "of", "all", "spread", "±", "encloses"), rows),
             "What this does not show: all studies share their test examples, for which the intervals allow, so "
-            "enclosing the mean of all is easier than 95 % suggests, most of all for a method's own mean. That no claim flips is "
-            f"weak evidence: {decided} of {len(verdicts)} verdicts are decided at all.",
+            "enclosing the mean of all is easier than 95 % suggests, most of all for a method's own mean. "
+            f"That no claim flips is weak evidence: {decided} of {len(verdicts)} verdicts are decided at all.",
             "",
             "What the studies say of each claim:",
             "",
