@@ -20,6 +20,7 @@ from vaestudy.models import Model
 from vaestudy.models.base import Named
 from vaestudy.params import Layout
 from vaestudy.population import Task
+from vaestudy.spec.models import Confirm
 
 X = examples(600)  # more than are decoded at once
 WIDE = misjudged((1.5, 1.2), shift=0.1)
@@ -259,6 +260,10 @@ def test_the_mean_decodes_the_same_codes_as_the_draws_and_as_many() -> None:
     assert torch.equal(torch.cat(mean, dim=1), torch.cat(drawn, dim=1))
     codes = torch.cat(mean, dim=1)[0]
     assert len(codes) == len(torch.unique(codes[:, 0])) == 4 * SAMPLES_PER_DRAW * len(X)
+
+
+def test_the_study_file_says_how_many_importance_samples_a_draw_of_the_weights_has() -> None:
+    assert f"of {SAMPLES_PER_DRAW} importance samples" in str(Confirm.model_fields["weight_draws"].description)
 
 
 # --- mutual information ----------------------------------------------------------------------------------------------
