@@ -1,6 +1,6 @@
 # Everything a newcomer needs: `make study` and `make test`. Both set up the environment first.
 .DEFAULT_GOAL := help
-.PHONY: help setup study test test-slow test-cluster test-slurm test-image test-long secrets image chaos check golden mutants bench constraints schema clean
+.PHONY: help setup study test test-slow test-cluster test-slurm test-image test-long secrets image chaos check golden mutants bench coverage replicates constraints schema clean
 
 PYTHON ?= python3.11
 VENV := .venv
@@ -85,6 +85,9 @@ bench: setup           ## Steps per second and study overhead against named riva
 
 replicates: setup      ## The default study under twelve study seeds: docs/results/replicates, an hour
 	@$(BIN)/python -m benchmarks.replicates
+
+coverage: setup        ## Rewrites docs/results/coverage: how often each interval covers its truth, by simulation
+	@$(BIN)/python -m docs.results.coverage.run
 
 schema: setup          ## Rewrites the study file's JSON Schema
 	@$(BIN)/vaestudy schema > studies/study.schema.json

@@ -25,7 +25,7 @@ from vaestudy.analysis.findings import Findings, findings
 from vaestudy.analysis.frames import Records, load
 from vaestudy.analysis.statistics.intervals import Interval
 from vaestudy.analysis.statistics.methods import Scores, differences, estimate, leaders
-from vaestudy.analysis.tables import markdown
+from vaestudy.analysis.tables import markdown, minus
 from vaestudy.records import PRIMARY
 
 ROOT = Path(__file__).parents[1]
@@ -111,10 +111,16 @@ def _summary(found: dict[int, Records], intervals: pd.DataFrame, verdicts: pd.Da
     records = next(iter(found.values()))
     search, confirm = records.study["search"], records.study["confirm"]
     environment = records.facts.get("environment", {})
-    covered = intervals["encloses"].mean()
     kinds = intervals.groupby(["score", "of"], sort=False)
     rows = [
-        [score, of, f"{one['all'].iloc[0]:.2f}", f"{one['estimate'].std():.2f}", _half(one), _share(one["encloses"])]
+        [
+            score,
+            of,
+            minus(f"{one['all'].iloc[0]:.2f}"),
+            f"{one['estimate'].std():.2f}",
+            _half(one),
+            _share(one["encloses"]),
+        ]
         for (score, of), one in kinds
     ]
     said = verdicts.groupby("claim", sort=False)["verdict"].agg(Counter)
@@ -131,7 +137,7 @@ def _summary(found: dict[int, Records], intervals: pd.DataFrame, verdicts: pd.Da
             f"confirmed under {confirm['seeds']} seeds. Made on {_hardware(environment)}, code "
             f"{environment.get('code', 'unknown')}.",
             "",
-            f"**{100 * covered:.0f} % of the {len(intervals)} intervals for methods enclose the mean of all "
+            f"**{intervals['encloses'].sum()} of {len(intervals)} intervals for methods enclose the mean of all "
             f"{len(found) * search['replicates']} replicates; {len(flips)} of {len(said)} claims are supported by one "
             f"study and contradicted by another.** In {apart} of {len(found)} studies a method is told apart from the "
             f"leader; the lowest mean has {_listed(first)}.",

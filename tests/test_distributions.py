@@ -35,7 +35,7 @@ def test_distortions_are_torchs_log_probabilities() -> None:
     torch.testing.assert_close(likelihoods.find("gaussian").component(scale=0.4).distortion(output, x), expected)
 
 
-def test_a_pixel_that_never_varies_costs_the_trivial_model_nothing() -> None:
+def test_pixels_that_never_vary_cost_the_trivial_model_half_a_count_each() -> None:
     x = torch.zeros(10, 2)
-    assert likelihoods.find("bernoulli").component().trivial(x) == 0.0
-    assert math.isfinite(likelihoods.find("gaussian").component().trivial(x))
+    assert likelihoods.find("bernoulli").component().trivial(x, x) == pytest.approx(2 * math.log(11 / 10.5))
+    assert math.isfinite(likelihoods.find("gaussian").component().trivial(x, x))

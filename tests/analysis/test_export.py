@@ -110,15 +110,26 @@ def test_text_of_the_study_is_escaped_in_the_page(tmp_path: Path) -> None:
     assert r"a $<$b$>$ \& 50 \% of\_it" in (tmp_path / "comparison.tex").read_text()
 
 
-def test_seeds_too_few_for_signed_rank_tests_are_said_to_be(tmp_path: Path) -> None:
-    builder = Builder(tmp_path / "results", study(seeds=4, target={"nats": {"w": 30.0}}))
+@pytest.fixture(scope="module")
+def page_of_few_seeds(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("few")
+    builder = Builder(folder / "results", study(seeds=4, target={"nats": {"w": 30.0}}))
     for method, values in {"sgd": around(29.0, 4), "adam": around(28.0, 4)}.items():
         builder.search(method, [28.0])
         builder.confirm(method, 0, values)
-    export(builder.folder, ["html"], tmp_path / "out")
-    page = (tmp_path / "out" / "report.html").read_text()
-    assert "No signed-rank tests on w: 4 seeds cannot give an adjusted p below 0.125; at 1 pair it takes 6" in page
-    assert "undecidable" not in page
+    shares = {"ped-anova": {"lr": (0.7, True), "eps": (0.3, False)}}
+    export(builder.folder, ["html"], folder / "out", importance=lambda *_: shares)
+    return (folder / "out" / "report.html").read_text()
+
+
+def test_seeds_too_few_for_signed_rank_tests_are_said_to_be(page_of_few_seeds: str) -> None:
+    reason = "No signed-rank tests on w: 4 seeds cannot give an adjusted p below 0.125; at 1 pair it takes 6 seeds."
+    assert reason in page_of_few_seeds
+    assert "undecidable" not in page_of_few_seeds
+
+
+def test_an_importance_that_is_not_told_from_noise_is_said_to_be_noise(page_of_few_seeds: str) -> None:
+    assert "lr 70 %, eps 30 % (noise)" in page_of_few_seeds
 
 
 def test_a_study_without_results_exports_its_empty_tables(small: Builder, tmp_path: Path) -> None:

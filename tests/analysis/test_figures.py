@@ -57,13 +57,13 @@ def test_every_axis_that_has_a_unit_says_it(records: Records) -> None:
         for label in (axes.get_xlabel(), axes.get_ylabel())
         if "ELBO" in label or "NLL" in label
     ]
-    assert labels and all("[nats per image]" in label for label in labels)
+    assert labels and all("[nats per example]" in label for label in labels)
 
 
-def test_learning_curves_show_failed_seeds_one_by_one(records: Records) -> None:
+def test_learning_curves_show_failed_runs_one_by_one(records: Records) -> None:
     (axes,) = learning_curves(records).axes
     labels = [text.get_text() for text in axes.get_legend().get_texts()]
-    assert labels == ["sgd", "sgd, failed seed", "momentum, failed seed", "adam", "best constant decoder"]
+    assert labels == ["sgd", "sgd, failed run", "momentum, failed run", "adam", "best constant decoder"]
     assert sum(line.get_linestyle() == "--" for line in axes.lines) == 14
 
 

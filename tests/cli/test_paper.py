@@ -156,6 +156,9 @@ def test_a_schedule_and_a_model_of_the_same_name_are_told_apart() -> None:
     assert "sonderby2016ladder" not in keys
 
 
+FEW, MANY = ({"trials": 3, "replicates": count} for count in (3, 6))
+
+
 @pytest.mark.parametrize(
     ("statistic", "key", "without", "with_it"),
     [
@@ -164,6 +167,10 @@ def test_a_schedule_and_a_model_of_the_same_name_are_told_apart() -> None:
         ("interquartile mean", "agarwal2021deep", {}, {"target": {"seeds": 3}}),
         ("signed-rank test", "wilcoxon1945individual", {"seeds": 5}, {"seeds": 6}),
         ("correction for several tests", "holm1979simple", {"seeds": 5}, {"seeds": 6}),
+        ("signed-rank test", "wilcoxon1945individual", {"search": FEW}, {"search": MANY}),
+        ("rates over replicates", "korn1998confidence", {"seeds": 9}, {"search": FEW}),
+        ("all pairs of methods", "dunn1961multiple", {"methods": ("sgd", "adam")}, {"methods": ("sgd", "adam", "b")}),
+        ("interval of a variance", "bonett2006approximate", {}, {"confirm": {"seeds": 4, "sources": 3}}),
         ("ranks over workloads", "demsar2006statistical", {"workloads": "abcde"}, {"workloads": "abcdef"}),
         ("variance by source", "bouthillier2021accounting", {}, {"confirm": {"seeds": 4, "sources": 3}}),
         (

@@ -13,7 +13,7 @@ from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvalu
 
 from tests.search.toy import ranges
 from vaestudy.search import Evaluator, importance
-from vaestudy.search.importance import FOREST_DEPTH, FOREST_TREES, LEAST_TRIALS
+from vaestudy.search.importance import FOREST_DEPTH, FOREST_TREES, LEAST_TRIALS, _levels
 
 BOTH: list[Evaluator] = ["ped-anova", "fanova"]
 SPACE = ranges(
@@ -55,8 +55,8 @@ def test_the_only_setting_that_matters_has_the_importance(evaluator: Evaluator, 
     drawn = _drawn(100)
     found = importance(drawn, [_loss(key, trial) for trial in drawn], SPACE, evaluator)
     assert next(iter(found)) == key
-    assert found[key] > 0.7
-    assert set(found) == set(SPACE) and sum(found.values()) == pytest.approx(1.0)
+    assert found[key].share > 0.7
+    assert set(found) == set(SPACE) and sum(one.share for one in found.values()) == pytest.approx(1.0)
 
 
 def test_fanova_finds_the_shares_of_an_additive_function() -> None:
@@ -64,7 +64,7 @@ def test_fanova_finds_the_shares_of_an_additive_function() -> None:
     space = ranges(x={"uniform": (0.0, 1.0)}, y={"uniform": (0.0, 1.0)})
     drawn = [{"x": float(x), "y": float(y)} for x, y in np.random.default_rng(1).random((200, 2))]
     found = importance(drawn, [3 * trial["x"] + trial["y"] for trial in drawn], space, "fanova")
-    assert found["x"] == pytest.approx(0.9, abs=0.03)
+    assert found["x"].share == pytest.approx(0.9, abs=0.03)
 
 
 def test_fanova_counts_an_effect_among_small_learning_rates_by_its_decades() -> None:
@@ -73,7 +73,52 @@ def test_fanova_counts_an_effect_among_small_learning_rates_by_its_decades() -> 
     space = ranges(lr={"log": (1e-5, 1.0)}, dropout={"uniform": (0.0, 0.5)})
     drawn = [{key: trial[key] for key in space} for trial in _drawn(100)]
     losses = [20.0 * (trial["lr"] < 1e-4) + 4.0 * trial["dropout"] for trial in drawn]
-    assert importance(drawn, losses, space, "fanova")["lr"] > 0.9
+    assert importance(drawn, losses, space, "fanova")["lr"].share > 0.9
+
+
+@pytest.mark.parametrize("evaluator", BOTH)
+def test_what_the_loss_depends_on_is_told_from_noise_and_the_rest_is_not(evaluator: Evaluator) -> None:
+    drawn = _drawn(100)
+    noise = np.random.default_rng(0).normal(0.0, 1.0, 100)
+    losses = [_loss("lr", trial) + float(more) for trial, more in zip(drawn, noise, strict=True)]
+    found = importance(drawn, losses, SPACE, evaluator)
+    assert {key for key, one in found.items() if one.told} == {"lr"}
+
+
+def _told_in_noise(trials: int, searches: int) -> float:
+    """The share of searches, whose loss depends on nothing, in which some setting is told from noise."""
+    generator = np.random.default_rng(trials)
+    found = [
+        importance(_drawn(trials, seed), generator.normal(size=trials).tolist(), SPACE) for seed in range(searches)
+    ]
+    return float(np.mean([any(one.told for one in settings.values()) for settings in found]))
+
+
+def test_a_loss_that_depends_on_nothing_has_importances_that_are_said_to_be_noise() -> None:
+    assert _told_in_noise(trials=25, searches=8) <= 0.25
+
+
+@pytest.mark.slow
+def test_in_one_of_twenty_searches_noise_is_taken_for_an_effect() -> None:
+    assert 0.0 < _told_in_noise(trials=30, searches=100) <= 0.12
+
+
+def test_the_level_of_a_setting_is_what_the_largest_in_units_of_its_mean_reaches_in_5_of_100_permutations() -> None:
+    """One setting's importances are 1 to 100, the other's 4 and 6 in turn; their means are 50.5 and 5."""
+    first, second = np.arange(1.0, 101.0), np.tile([4.0, 6.0], 50)
+    largest = np.sort(np.maximum(first / 50.5, second / 5.0))
+    assert _levels(np.stack([first, second], axis=1)) == pytest.approx([50.5 * largest[95], 5.0 * largest[95]])
+
+
+def test_a_setting_without_importance_under_any_permutation_has_the_level_0() -> None:
+    assert _levels(np.array([[0.0, 1.0], [0.0, 3.0]])) == [0.0, 3.0]
+
+
+def test_a_setting_that_is_as_important_under_every_permutation_is_not_told_from_noise() -> None:
+    """The only condition held in one trial: PED-ANOVA gives the setting 0, whatever the losses."""
+    drawn = _drawn(40)
+    drawn[7]["warmup"] = 0.1
+    assert not importance(drawn, [_loss("lr", trial) for trial in drawn], CONDITIONAL)["warmup"].told
 
 
 def _reference(drawn: Settings, losses: list[float], evaluator: Any) -> dict[str, float]:
@@ -100,7 +145,8 @@ def test_the_importances_are_those_of_the_same_trials_in_a_study(name: Evaluator
     space = {key: entry for key, entry in SPACE.items() if key != "lr"}
     drawn = [{key: trial[key] for key in space} for trial in _drawn(60)]
     losses = [_loss("dropout", trial | {"lr": 1.0}) + _loss("layers", trial | {"lr": 1.0}) for trial in drawn]
-    assert importance(drawn, losses, space, name, seed=3) == pytest.approx(_reference(drawn, losses, theirs))
+    found = importance(drawn, losses, space, name, seed=3)
+    assert {key: one.share for key, one in found.items()} == pytest.approx(_reference(drawn, losses, theirs))
 
 
 def _conditional(count: int) -> Settings:

@@ -57,6 +57,12 @@ class Aggregates:
     ranks: FriedmanTest | Refusal
     pairs: Mapping[str, Sequence[PairedTest] | Refusal]
 
+    @property
+    def untested(self) -> list[str]:
+        """Where no signed-rank tests are made, and why."""
+        refused = {workload: tests for workload, tests in self.pairs.items() if isinstance(tests, Refusal)}
+        return [f"No signed-rank tests on {workload}: {found.reason}." for workload, found in refused.items()]
+
 
 def aggregates(records: Records, goals: Sequence[Target], reaches: Sequence[Reach], baseline: str) -> Aggregates:
     """The aggregates of a study's confirmed winners at the largest budget."""

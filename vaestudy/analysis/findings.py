@@ -17,8 +17,11 @@ from vaestudy.analysis.statistics.leaders import LeaderChange, leader_changes
 from vaestudy.analysis.targets import Reach, Target, reaches, target
 from vaestudy.analysis.verdicts import Claim
 
-Importance = Callable[[Records, str, str], Mapping[str, Mapping[str, float]]]
-"""Of a workload and a method: by evaluator, by searched key."""
+Importances = Mapping[str, Mapping[str, tuple[float, bool]]]
+"""By evaluator, by searched key: its share, and whether it is told from noise."""
+
+Importance = Callable[[Records, str, str], Importances]
+"""Of a workload and a method."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,7 @@ class Findings:
 
     Attributes:
         leaders: by workload the budgets at which the leader changes; empty where trials are not independent.
-        importances: by (workload, method) and evaluator; empty where nobody computes them.
+        importances: by (workload, method); empty where nobody computes them.
         independent: whether the search trials are independent (stage T).
     """
 
@@ -39,7 +42,7 @@ class Findings:
     fronts: tuple[Front, ...]
     sensitivities: tuple[Sensitivity, ...]
     leaders: Mapping[str, tuple[LeaderChange, ...]]
-    importances: Mapping[tuple[str, str], Mapping[str, Mapping[str, float]]]
+    importances: Mapping[tuple[str, str], Importances]
     factorial: Factorial | None
     audits: tuple[Audit, ...]
     claims: Mapping[str, tuple[Claim, ...]]

@@ -160,11 +160,7 @@ class Builder:
             told = ", ".join(f"{method} {rank:.2f}" for method, rank in found.ranks.ranks.items())
             apart = found.ranks.critical_difference
             text.append(f"Mean ranks: {told}; p = {found.ranks.p:.3g}; critical difference {apart:.2f}.")
-        text += [
-            f"No signed-rank tests on {workload}: {tests.reason}."
-            for workload, tests in found.pairs.items()
-            if isinstance(tests, Refusal)
-        ]
+        text += found.untested
         return Section(
             "aggregates",
             "Over all workloads",
@@ -356,8 +352,9 @@ def _reached(evals: float) -> str:
     return tables.count(evals) if math.isfinite(evals) else "not reached"
 
 
-def _ranked(shares: Mapping[str, float]) -> str:
-    return ", ".join(f"{key} {tables.percent(share)}" for key, share in shares.items())
+def _ranked(shares: Mapping[str, tuple[float, bool]]) -> str:
+    told = {key: tables.percent(share) + ("" if real else " (noise)") for key, (share, real) in shares.items()}
+    return ", ".join(f"{key} {text}" for key, text in told.items())
 
 
 def _ranges(section: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -3,7 +3,7 @@
 from vaestudy.search.cell import Ask, CellSearch, Told
 from vaestudy.search.dashboard import serve_dashboard
 from vaestudy.search.entries import Entry, entries, settle
-from vaestudy.search.importance import Evaluator, importance
+from vaestudy.search.importance import Evaluator, Importance, importance
 from vaestudy.search.storage import RetryingStorage, open_storage
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "CellSearch",
     "Entry",
     "Evaluator",
+    "Importance",
     "RetryingStorage",
     "Told",
     "entries",

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from vaestudy.analysis.bundle import bundle
 from vaestudy.analysis.compare import trials
 from vaestudy.analysis.export import export
-from vaestudy.analysis.findings import Importance
+from vaestudy.analysis.findings import Importance, Importances
 from vaestudy.analysis.frames import Records, column
 from vaestudy.analysis.spaces import space as searched
 from vaestudy.analysis.stored import open_records
@@ -34,7 +34,7 @@ def make_export(folder: Path, formats: Sequence[str], out: Path) -> list[Path]:
 def importances(study: Study) -> Importance:
     """Computes the importance of a method's searched settings on a workload, by evaluator, from its ended trials."""
 
-    def computed(records: Records, workload: str, method: str) -> dict[str, dict[str, float]]:
+    def computed(records: Records, workload: str, method: str) -> Importances:
         search = trials(records, workload, method)
         ended = search[search["outcome"].isin(["done", "diverged"])]
         values = {dimension.key: dimension.values(ended) for dimension in searched(records, method)}

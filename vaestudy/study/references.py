@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vaestudy.analysis.protocol import Reference
-from vaestudy.analysis.statistics.ranks import MIN_WORKLOADS
+from vaestudy.analysis.statistics.ranks import MIN_WORKLOADS, seeds_needed
 from vaestudy.data import data_sets
 from vaestudy.distributions import likelihoods
 from vaestudy.metrics import BURDA, HOFFMAN
@@ -106,6 +106,20 @@ NEWCOMBE = Source(
     1998,
     "10.1002/(SICI)1097-0258(19980430)17:8<873::AID-SIM779>3.0.CO;2-I",
 )
+DUNN = Source(
+    "dunn1961multiple",
+    "Dunn, Olive Jean",
+    "Multiple Comparisons among Means",
+    1961,
+    "10.1080/01621459.1961.10482090",
+)
+KORN = Source(
+    "korn1998confidence",
+    "Korn, Edward L. and Graubard, Barry I.",
+    "Confidence Intervals for Proportions with Small Expected Number of Positive Counts Estimated from Survey Data",
+    1998,
+    "Survey Methodology 24, 193-201",
+)
 KAPLAN = Source(
     "kaplan1958nonparametric",
     "Kaplan, E. L. and Meier, Paul",
@@ -158,6 +172,13 @@ BOUTHILLIER = Source(
     "Accounting for Variance in Machine Learning Benchmarks",
     2021,
     "arXiv:2103.03098",
+)
+BONETT = Source(
+    "bonett2006approximate",
+    "Bonett, Douglas G.",
+    "Approximate Confidence Interval for Standard Deviation of Nonnormal Distributions",
+    2006,
+    "10.1016/j.csda.2004.10.003",
 )
 CHOI = Source(
     "choi2019empirical",
@@ -215,9 +236,14 @@ def _compared(study: Study) -> bool:
     return _pairs(study) > 0
 
 
+def _units(study: Study) -> int:
+    """What a statement about methods counts: replicates of the search, or seeds where it is not repeated."""
+    return study.search.replicates if study.search.replicates > 1 else study.confirm.seeds
+
+
 def _decidable(study: Study) -> bool:
-    """Whether the clearest of all pairs can differ at 5 % after Holm's correction: 2 / 2^seeds is the least p."""
-    return 0 < 2 * _pairs(study) * 0.5**study.confirm.seeds < 0.05
+    """Whether the clearest of all pairs can differ at 5 % after Holm's correction."""
+    return _compared(study) and _units(study) >= seeds_needed(_pairs(study))
 
 
 def _targeted(study: Study) -> bool:
@@ -239,8 +265,10 @@ def _included(study: Study) -> bool:
 
 
 STATISTICS = (
-    Statistic("Student's t interval", STUDENT, lambda study: study.confirm.seeds > 1),
+    Statistic("Student's t interval", STUDENT, lambda study: _units(study) > 1),
+    Statistic("all pairs of methods at once", DUNN, lambda study: _pairs(study) > 1),
     Statistic("Clopper-Pearson interval", CLOPPER, _always),
+    Statistic("rates over replicates", KORN, lambda study: study.search.replicates > 1),
     Statistic("difference of independent means", WELCH, _compared),
     Statistic("difference of rates", NEWCOMBE, _compared),
     Statistic("signed-rank test", WILCOXON, _decidable),
@@ -252,6 +280,7 @@ STATISTICS = (
     Statistic("ranks over workloads", DEMSAR, _ranked),
     Statistic("inclusion of optimizers", CHOI, _included),
     Statistic("variance by source", BOUTHILLIER, lambda study: study.confirm.sources > 1),
+    Statistic("interval of a variance", BONETT, lambda study: study.confirm.sources > 1),
     Statistic("expected best of n trials", TANG, _independent),
     Statistic("importance by PED-ANOVA", WATANABE, _always),
     Statistic("importance by fANOVA", HUTTER, _always),

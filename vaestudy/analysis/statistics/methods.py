@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from vaestudy.analysis.statistics.intervals import LEVEL, Interval, exact_ends, noncentrality, robust, students_quantile
+from vaestudy.analysis.statistics.intervals import LEVEL, Interval, exact_ends, noncentrality, reach, students_quantile
 from vaestudy.analysis.statistics.resampling import Array
 
 Scores = Mapping[int, Array]
@@ -26,13 +26,13 @@ MIN_UNITS = 2
 
 @dataclass(frozen=True)
 class _Mean:
-    """A mean over units with its standard error and the degrees of freedom of that: of normal units, and ``robust``."""
+    """A mean over R units and G blocks with the two parts of its variance: between units, and over test examples."""
 
     value: float
-    error: float
-    freedom: float
-    robust: float
+    between: float
+    examples: float
     units: int
+    blocks: int
 
 
 def estimate(scores: Scores, critical: float | None = None) -> Interval:
@@ -46,9 +46,10 @@ def estimate(scores: Scores, critical: float | None = None) -> Interval:
     examples there are; they are the same for all units, so that no number of units makes it smaller. What belongs to
     a single unit and block is in both parts: the interval is at most too wide.
 
-    It reaches Student's 97.5 % quantile of standard errors at (A + B)^2 / (A^2 / a + B^2 / (G - 1)) degrees of freedom
-    for the parts A and B (Welch 1947, Satterthwaite 1946), with a = ``robust(R - 1)``, so that skewed units are covered
-    as well.
+    Half of its length is sqrt(c^2 s^2 / R + t^2 v / G), with c = ``reach(R - 1)``, so that skewed units are covered as
+    well, and Student's t at G - 1 degrees of freedom. Whatever the ratio of the parts, that covers the truth in 95 % of
+    studies or more (Banerjee 1960), where Satterthwaite's degrees of freedom do not: with few units they are too many
+    just where the spread is underestimated.
 
     Args:
         scores: by unit the block values [G]; where units differ in G, their means are taken as G = 1.
@@ -66,8 +67,8 @@ def difference(ours: Scores, theirs: Scores, critical: float | None = None) -> I
     Args:
         ours: by unit the block values [G].
         theirs: the other method's.
-        critical: how many standard errors the interval reaches at least, at R - 1 degrees of freedom for R common
-            units (``critical_value``). At those that the blocks add, the reach has the same tail probability.
+        critical: what takes the place of c, where that makes the interval longer (``critical_value``); t is then the
+            quantile with the same tail probability.
     """
     return _interval(_mean(_paired(ours, theirs)), critical)
 
@@ -122,13 +123,14 @@ def leaders(scores: Mapping[str, Scores]) -> list[str]:
 def detectable(ours: Scores, theirs: Scores, critical: float | None = None, power: float = 0.8) -> float:
     """The smallest true difference whose interval leaves out 0 with this power; NaN below two units.
 
-    The noncentrality d with P(T(d) > c) = power for the noncentral t at the degrees of freedom of normal units, where c
-    is what the interval reaches, times the standard error found.
+    With half the interval's length h and the standard error e as found: e times the noncentrality d with
+    P(T(d) > h / e) = power, for the noncentral t at Satterthwaite's degrees of freedom.
     """
     found = _mean(_paired(ours, theirs))
     if found.units < MIN_UNITS:
         return math.nan
-    return found.error * noncentrality(_reach(found, critical), found.freedom, power)
+    error = math.hypot(found.between**0.5, found.examples**0.5)
+    return error * noncentrality(_half(found, critical) / error, _freedom(found), power) if error > 0 else 0.0
 
 
 def clustered_rate(counts: Sequence[tuple[int, int]]) -> Interval:
@@ -166,36 +168,41 @@ def _critical(scores: Mapping[str, Scores], one: str, other: str) -> float:
 
 
 def _interval(found: _Mean, critical: float | None) -> Interval:
-    half = _reach(found, critical) * found.error
+    half = _half(found, critical)
     return Interval(found.value, found.value - half, found.value + half, found.units)
 
 
-def _reach(found: _Mean, critical: float | None) -> float:
-    """How many standard errors the interval reaches; NaN below two units."""
+def _half(found: _Mean, critical: float | None) -> float:
+    """Half the interval's length; NaN below two units."""
     if found.units < MIN_UNITS:
         return math.nan
-    alone = students_quantile((1 + LEVEL) / 2, found.robust)
+    alone = _length(found, reach(found.units - 1), (1 + LEVEL) / 2)
     if critical is None:
         return alone
-    share = float(special.stdtr(found.units - 1, critical))
-    return max(alone, students_quantile(share, found.freedom))
+    return max(alone, _length(found, critical, float(special.stdtr(found.units - 1, critical))))
 
 
-def _mean(blocks: Array) -> _Mean:
+def _length(found: _Mean, units: float, share: float) -> float:
+    """Banerjee's: so many standard errors of the units, and Student's quantile at this share of those of the blocks."""
+    blocks = students_quantile(share, found.blocks - 1) if found.blocks > 1 else 0.0
+    return math.hypot(units * found.between**0.5, blocks * found.examples**0.5)
+
+
+def _freedom(found: _Mean) -> float:
+    """Satterthwaite's degrees of freedom of the sum of both parts."""
+    examples = found.examples**2 / (found.blocks - 1) if found.blocks > 1 else 0.0
+    return (found.between + found.examples) ** 2 / (found.between**2 / (found.units - 1) + examples)
+
+
+def _mean(values: Array) -> _Mean:
     """Of [R, G] values."""
-    units, size = blocks.shape
-    value = float(blocks.mean()) if units else math.nan
+    units, blocks = values.shape
+    value = float(values.mean()) if units else math.nan
     if units < MIN_UNITS:
-        return _Mean(value, math.nan, math.nan, math.nan, units)
-    between = float(blocks.mean(axis=1).var(ddof=1)) / units
-    examples = float(blocks.mean(axis=0).var(ddof=1)) / size if size > 1 else 0.0
-    normal, skewed = (_freedom(between, own, examples, size - 1) for own in (units - 1, robust(units - 1)))
-    return _Mean(value, math.sqrt(between + examples), normal, skewed, units)
-
-
-def _freedom(one: float, own: float, other: float, others: float) -> float:
-    """Satterthwaite's degrees of freedom of the sum of two variances; those of the first where the other is 0."""
-    return (one + other) ** 2 / (one**2 / own + other**2 / others) if other > 0 else own
+        return _Mean(value, math.nan, math.nan, units, blocks)
+    between = float(values.mean(axis=1).var(ddof=1)) / units
+    examples = float(values.mean(axis=0).var(ddof=1)) / blocks if blocks > 1 else 0.0
+    return _Mean(value, between, examples, units, blocks)
 
 
 def _paired(ours: Scores, theirs: Scores) -> Array:
