@@ -294,7 +294,7 @@ def test_codes_of_their_own_carry_the_logarithm_of_the_number_of_examples() -> N
 
 def test_every_example_has_noise_of_its_own_so_that_information_is_told_alike_under_all_seeds() -> None:
     told = [information(task(X, X[:100]), TOO_WIDE.params, seed)[0] for seed in range(12)]
-    assert stdev(told) < 0.03
+    assert stdev(told) < 0.08
 
 
 @pytest.mark.parametrize(
