@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import cycle, islice
+from statistics import stdev
 
 import pytest
 import torch
@@ -14,12 +15,13 @@ from torch.distributions import Independent, Normal
 
 from tests.linear_vae import DATA_DIM, LATENT_DIM, SCALE, LinearVae, exact, examples, misjudged, task
 from tests.tasks import random_task
-from vaestudy.evaluation import MIXTURE_EXAMPLES, SAMPLES_PER_DRAW, Evaluator, information, pictures
+from vaestudy.evaluation import MIXTURE_EXAMPLES, SAMPLE_ROWS, SAMPLES_PER_DRAW, Evaluator, information, pictures
 from vaestudy.metrics import log_mean_exp
 from vaestudy.models import Model
 from vaestudy.models.base import Named
 from vaestudy.params import Layout
 from vaestudy.population import Task
+from vaestudy.spec.models import Confirm
 
 X = examples(600)  # more than are decoded at once
 WIDE = misjudged((1.5, 1.2), shift=0.1)
@@ -202,6 +204,14 @@ def test_as_many_importance_samples_are_drawn_as_are_asked_for(samples: int) -> 
     assert rows(model) == 70 * samples
 
 
+def test_no_more_rows_are_decoded_at_once_than_fit_and_not_many_fewer() -> None:
+    evaluator, model = counting(X[:70])
+    evaluator.bound(WIDE.params, 200)
+    at_once = [z.shape[:-1].numel() for _, z in model.decoded]
+    assert SAMPLE_ROWS == 4096
+    assert at_once == [64 * 64, 64 * 64, 64 * 64, 64 * 8, 6 * 200]
+
+
 @pytest.mark.parametrize("samples", [30, 31, 100])
 def test_the_told_bias_is_the_true_one_where_the_encoder_is_wide(samples: int) -> None:
     x = examples(20_000)
@@ -261,6 +271,10 @@ def test_the_mean_decodes_the_same_codes_as_the_draws_and_as_many() -> None:
     assert len(codes) == len(torch.unique(codes[:, 0])) == 4 * SAMPLES_PER_DRAW * len(X)
 
 
+def test_the_study_file_says_how_many_importance_samples_a_draw_of_the_weights_has() -> None:
+    assert f"of {SAMPLES_PER_DRAW} importance samples" in str(Confirm.model_fields["weight_draws"].description)
+
+
 # --- mutual information ----------------------------------------------------------------------------------------------
 
 
@@ -276,6 +290,11 @@ def test_codes_of_their_own_carry_the_logarithm_of_the_number_of_examples() -> N
         task(X, examples(100, seed=1)), replace(still(WIDE, -20.0), encoder=100 * WIDE.encoder).params, 0
     )
     assert told == pytest.approx(limit, abs=1e-6)
+
+
+def test_every_example_has_noise_of_its_own_so_that_information_is_told_alike_under_all_seeds() -> None:
+    told = [information(task(X, X[:100]), TOO_WIDE.params, seed)[0] for seed in range(12)]
+    assert stdev(told) < 0.08
 
 
 @pytest.mark.parametrize(
